@@ -1,0 +1,46 @@
+"""DICOM files in the blob container: written once under a new name each, never changed (protocol, rule 4)."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+from ..clock import Clock
+from . import names
+from .primitives import BlobExists, BlobSource, Storage
+from .records import InstanceKey
+
+CHUNK = 4 * 1024 * 1024
+"""Bytes of one ranged read of a large file."""
+
+
+class Files:
+    """The container of DICOM files."""
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+
+    async def upload(self, key: InstanceKey, content: bytes | BlobSource) -> str:
+        """Stores the file and returns its name.
+
+        The name is new for every upload, so that a repetition that finds it there has arrived the first time.
+        """
+        upload = f"{self._clock():016x}{secrets.token_hex(4)}"
+        name = f"{key.partition}/{key.study}/{key.series}/{key.instance}/{upload}.dcm"
+        try:
+            await self._storage.put_blob(names.DICOM, name, content)
+        except BlobExists:
+            pass
+        return name
+
+    async def read(self, file: str, offset: int = 0, length: int | None = None) -> bytes:
+        """A range of the file; raises `BlobMissing`."""
+        return await self._storage.get_blob(names.DICOM, file, offset, length)
+
+    async def stream(self, file: str, size: int) -> AsyncIterator[bytes]:
+        """The whole file in chunks; raises `BlobMissing` before the first."""
+        for offset in range(0, max(size, 1), CHUNK):
+            yield await self.read(file, offset, min(CHUNK, size - offset))
+
+    async def discard(self, file: str) -> None:
+        """Removes a file that no row names, or that the change feed says is garbage."""
+        await self._storage.delete_blob(names.DICOM, file)

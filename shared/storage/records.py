@@ -1,0 +1,124 @@
+"""What rows of the store say, as values: the words in which services and storage speak with each other."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ..clock import Ticks
+
+Attributes = dict[str, dict[str, Any]]
+"""DICOM JSON elements by tag, eight upper-case hex digits (PS3.18 F.2)."""
+
+DEFAULT_PARTITION = "Microsoft.Default"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceKey:
+    """Identity of an instance: the data partition and the three UIDs, without padding."""
+
+    partition: str
+    study: str
+    series: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """What a store hands over for commit, once its file has been uploaded.
+
+    `study_attributes` and `series_attributes` are the valid, non-empty searchable attributes of the instance.
+    `metadata` is the DICOM JSON object that metadata retrieval gives; `frames` a packed `FrameTable`, empty without one.
+    """
+
+    key: InstanceKey
+    file: str
+    size: int
+    transfer_syntax: str
+    study_attributes: Attributes
+    series_attributes: Attributes
+    metadata: bytes
+    frames: bytes = b""
+
+
+class Outcome(Enum):
+    """What became of one instance of a store."""
+
+    CREATED = "created"
+    REPLACED = "replaced"
+    DUPLICATE = "duplicate"  # POST of an instance that is there: 45070
+    FAILED = "failed"  # 272
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """A study that has instances. `created` orders studies; `last` grows with every change of the study."""
+
+    partition: str
+    study: str
+    created: int
+    last: int
+    instances: int
+    attributes: Attributes
+    expiry: Ticks | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRecord:
+    study: str
+    series: str
+    created: int
+    instances: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """One instance as it stands. `packed_metadata` is set when it was asked for; read it with `Index.metadata`."""
+
+    key: InstanceKey
+    version: int
+    file: str
+    size: int
+    transfer_syntax: str
+    frames: bytes
+    packed_metadata: bytes | None = None
+    overflow: str | None = None
+
+
+class Action(Enum):
+    """What a change feed entry tells of (CHG-04)."""
+
+    CREATE = "Create"
+    UPDATE = "Update"
+    DELETE = "Delete"
+
+
+class State(Enum):
+    """What has become of the instance since (CHG-13)."""
+
+    CURRENT = "Current"
+    REPLACED = "Replaced"
+    DELETED = "Deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One entry of the change feed; it never changes."""
+
+    sequence: int
+    key: InstanceKey
+    action: Action
+    version: int
+    timestamp: Ticks
+    old: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A study (`series` empty) or series as search sees it; `attributes` are the original searchable elements."""
+
+    study: str
+    series: str
+    created: int
+    attributes: Attributes = field(default_factory=dict)
