@@ -1,0 +1,3 @@
+"""Where the Functions host looks for the app."""
+
+from shared.app import app as app

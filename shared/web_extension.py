@@ -1,0 +1,194 @@
+"""HTTP between the Functions worker and the app: the web extension that streams requests and answers in both directions.
+
+The worker library looks for classes made with the metaclasses of `azurefunctions-extensions-base`, builds `WebApp` and
+`WebServer`, and hands every HTTP request of the host to the one route of the app (PLT-114). What the server does by
+itself would reach clients before any function runs, so it does nothing: no pages, no access log, no `Server` header.
+
+`Request` and `Response` are the types that the signatures of HTTP functions name; functions may return any subclass of
+`Response`, streaming ones included.
+"""
+
+import logging
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from azurefunctions.extensions import base
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+__all__ = ["Request", "Response", "StreamingResponse", "Tls", "WebApp", "WebServer"]
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+KEEP_ALIVE_SECONDS = 65
+"""Longer than the 60 s for which usual proxies and client pools keep idle connections."""
+
+INVOCATION_HEADER = "x-ms-invocation-id"
+WORKER_MODULES = ("azure_functions_runtime.http_v2", "azure_functions_worker.http_v2")
+
+logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    RequestTracker = ResponseTracker = type
+    Synchronizer = AppBase = ServerBase = object
+else:
+    RequestTracker, ResponseTracker = base.RequestTrackerMeta, base.ResponseTrackerMeta
+    Synchronizer, AppBase, ServerBase = base.RequestSynchronizer, base.WebApp, base.WebServer
+
+
+class RouteParameters(Synchronizer):
+    """Carries the values of the route template from the host's invocation over to the request."""
+
+    def sync_route_params(self, request: Request, path_params: dict[str, str]) -> None:
+        """Called by the worker before a function runs."""
+        request.scope["path_params"] = dict(path_params)
+
+
+class RequestType(metaclass=RequestTracker):
+    """What an HTTP function may take."""
+
+    request_type = Request
+    synchronizer = RouteParameters()
+
+
+class StandardResponseType(metaclass=ResponseTracker):
+    """What an HTTP function may return."""
+
+    label = base.ResponseLabels.STANDARD
+    response_type = Response
+
+
+class StreamingResponseType(metaclass=ResponseTracker):
+    """What an HTTP function that streams may return."""
+
+    label = base.ResponseLabels.STREAMING
+    response_type = StreamingResponse
+
+
+class WebApp(AppBase):
+    """The ASGI application of the worker: one handler for every path and method."""
+
+    def __init__(self) -> None:
+        self._handler: Handler | None = None
+
+    def route(self, func: Handler) -> Handler:
+        """Take `func` as the handler of every request."""
+        self._handler = func
+        return func
+
+    def get_app(self) -> "WebApp":
+        """The ASGI callable."""
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or self._handler is None:
+            return
+        request = Request(scope, receive, send)
+        try:
+            response = await self._handler(request)
+        except Exception:
+            logger.exception("A function failed without an answer.")
+            response = Response(status_code=500)
+        finally:
+            forget_invocation(request)
+        await response(scope, receive, send)
+
+
+def forget_invocation(request: Request) -> None:
+    """Drop what the worker would keep about the invocation for ever: some 2 KB for every request."""
+    invocation = request.headers.get(INVOCATION_HEADER)
+    if invocation is None:
+        return
+    for name in WORKER_MODULES:
+        coordinator = getattr(sys.modules.get(name), "http_coordinator", None)
+        references = getattr(coordinator, "_context_references", None)
+        if isinstance(references, dict):
+            references.pop(invocation, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificate and key of an HTTPS server, as paths of PEM files."""
+
+    certificate: str
+    key: str
+    password: str | None = None
+
+
+class WebServer(ServerBase):
+    """The HTTP server of a worker process.
+
+    The worker library gives `hostname`, `port` and `web_app`. The local host also gives listening `sockets`, which may
+    be shared with other processes, and stops the server itself with `stop`.
+    """
+
+    def __init__(
+        self,
+        hostname: str,
+        port: int,
+        web_app: WebApp,
+        *,
+        sockets: Sequence[socket.socket] | None = None,
+        tls: Tls | None = None,
+        grace_seconds: int | None = None,
+    ) -> None:
+        super().__init__(hostname, port, web_app)
+        self._sockets = None if sockets is None else list(sockets)
+        self._server = Server(server_config(web_app.get_app(), hostname, port, tls, grace_seconds))
+        self._server.takes_signals = sockets is None
+
+    async def serve(self) -> None:
+        """Serve until stopped; open requests are finished first."""
+        await self._server.serve(self._sockets)
+
+    def stop(self) -> None:
+        """Take no further connection, finish what is open, and end `serve`."""
+        self._server.should_exit = True
+
+    @property
+    def started(self) -> bool:
+        """Whether connections are accepted."""
+        return self._server.started
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which leaves signals alone where someone else takes them."""
+
+    takes_signals = True
+
+    def capture_signals(self) -> Any:
+        """A context in which signals stop the server, if it takes them."""
+        from contextlib import nullcontext
+
+        return super().capture_signals() if self.takes_signals else nullcontext()
+
+
+def server_config(app: Any, host: str, port: int, tls: Tls | None, grace_seconds: int | None) -> uvicorn.Config:
+    """The server that adds nothing of its own; it trusts no forwarded header, the app reads them (PLT-10)."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="httptools" if find_spec("httptools") else "h11",
+        loop="auto",
+        ws="none",
+        interface="asgi3",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="error",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=grace_seconds,
+        ssl_certfile=tls and tls.certificate,
+        ssl_keyfile=tls and tls.key,
+        ssl_keyfile_password=tls and tls.password,
+    )
