@@ -21,6 +21,9 @@ WITHOUT_LEADING_SPACES = frozenset({"CS", "LO", "PN", "SH"})
 _STROKES = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t"})
 """Letters whose accent Unicode does not take apart."""
 
+_NO_ACCENT = frozenset({0, 9})
+"""Combining classes of letters, of vowel signs of Indian scripts (0) and of what joins their consonants (9)."""
+
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:\.([0-9]{1,6}))?)?)?")
 _DATE_TIME = re.compile(r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9.]+))?)?)?")
@@ -134,9 +137,8 @@ def _without_offset(text: str) -> str | None:
 
 
 def _without_accents(text: str) -> str:
-    """Marks of combining class 0, such as vowel signs of Indian scripts, are letters rather than accents."""
     apart = unicodedata.normalize("NFD", text)
-    bare = "".join(c for c in apart if not (unicodedata.combining(c) and unicodedata.category(c) == "Mn"))
+    bare = "".join(c for c in apart if unicodedata.combining(c) in _NO_ACCENT)
     return _folded(unicodedata.normalize("NFC", bare)).translate(_STROKES)
 
 
