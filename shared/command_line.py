@@ -1,0 +1,69 @@
+"""What `dev.py` and `python -m shared.cli` take on the command line. Standard library only, and quick to import."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+STORES = ("azurite", "embedded")
+LARGEST_PORT = 65_535
+
+
+def port(text: str) -> int:
+    """A port that a client can be given."""
+    number = int(text)
+    if not 0 < number <= LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{number} is no port: 1 to {LARGEST_PORT}")
+    return number
+
+
+def count(text: str) -> int:
+    """One or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The commands `start`, `test` and `reset`."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py", description="Runs the emulator of the Azure DICOM service on this machine, and its tests."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="start | test | reset")
+
+    start = commands.add_parser("start", help="install what is missing, then run storage and emulator until Ctrl-C")
+    start.add_argument("--port", type=port, default=8080, help="port of the emulator (8080)")
+    start.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1; 0.0.0.0 for all)")
+    start.add_argument("--workers", type=count, default=None, metavar="N", help="worker processes (1)")
+    add_store_options(start)
+
+    test = commands.add_parser(
+        "test",
+        help="install what is missing, then run linter, type checker and all tests",
+        description="All further arguments go to pytest, for instance: dev.py test tests/unit -k uid",
+    )
+    test.add_argument("--full", action="store_true", help="scale cases at their full size, not at a tenth")
+
+    reset = commands.add_parser("reset", help="remove every study, event and message from the store")
+    add_store_options(reset)
+    return parser
+
+
+def add_store_options(command: argparse.ArgumentParser) -> None:
+    """Which store is meant."""
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--data", type=Path, metavar="DIR", help="directory of the data (.dev/data)")
+    where.add_argument("--in-memory", action="store_true", help="keep nothing on disk")
+    where.add_argument("--storage", metavar="CONNECTION_STRING", help="use an Azurite or account that already runs")
+    command.add_argument("--store", choices=STORES, default="azurite", help="storage engine (azurite)")
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options, and what `test` passes on to pytest."""
+    parser = command_parser()
+    options, further = parser.parse_known_args(arguments)
+    if further and options.command != "test":
+        parser.error("unrecognized arguments: " + " ".join(further))
+    if options.command != "test" and options.store == "embedded" and (options.storage or options.in_memory):
+        parser.error("the embedded store is a directory: --storage and --in-memory do not go with it")
+    return options, further

@@ -1,0 +1,95 @@
+"""What every test may ask for: a real Azurite, the app in the local host, the sizes of scale cases."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from shared.azurite import Azurite, free_azurite_ports, start_azurite
+from tests.support.processes import LocalHost, local_host
+from tests.support.sizes import SIZES
+
+StartHost = Callable[..., LocalHost]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="scale cases at their stated size")
+
+
+@pytest.fixture(scope="session")
+def size(request: pytest.FixtureRequest) -> Callable[[str], int]:
+    """The size of a scale case by its name in `tests/support/sizes.py`."""
+    full = bool(request.config.getoption("--full"))
+    return lambda case: SIZES[case].stated if full else SIZES[case].small
+
+
+@pytest.fixture(scope="session")
+def azurite_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """One Azurite for the whole session, in memory, on free ports. Do not stop it: `own_azurite` is for that."""
+    process = start_azurite(None, free_azurite_ports(), tmp_path_factory.mktemp("azurite") / "azurite.log")
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def azurite(azurite_process: Azurite) -> str:
+    """Connection string of the session's Azurite."""
+    return azurite_process.connection_string
+
+
+@pytest.fixture
+def own_azurite(tmp_path: Path) -> Iterator[Callable[[Path | None], Azurite]]:
+    """Starts an Azurite for this test alone: on a directory or, given None, in memory."""
+    with ExitStack() as stack:
+
+        def start(location: Path | None) -> Azurite:
+            process = start_azurite(location, free_azurite_ports(), tmp_path / "own-azurite.log")
+            stack.callback(process.stop)
+            process.wait_until_ready()
+            return process
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
+    """The app with default settings, shared by all tests: `server.url`. Use UIDs of your own."""
+    log = tmp_path_factory.mktemp("server") / "host.log"
+    with local_host({"AzureWebJobsStorage": azurite}, log=log) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def base_url(server: LocalHost) -> str:
+    """Base URL of the shared app, without a slash at the end."""
+    return server.url
+
+
+@pytest.fixture
+def start_host(azurite: str, tmp_path: Path) -> Iterator[StartHost]:
+    """Starts a further host: `start_host({"DICOM_DUPLICATES": "warn"}, workers=2)`; stopped after the test.
+
+    It stands on the session's Azurite unless the settings name another storage.
+    """
+    with ExitStack() as stack:
+        started = 0
+
+        def start(settings: Mapping[str, str] | None = None, *, workers: int = 1) -> LocalHost:
+            nonlocal started
+            started += 1
+            values = {"AzureWebJobsStorage": azurite, **(settings or {})}
+            return stack.enter_context(local_host(values, workers=workers, log=tmp_path / f"host-{started}.log"))
+
+        yield start
+
+
+@pytest.fixture(autouse=True)
+def _proxies_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers of the suite are on this machine."""
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")

@@ -1,0 +1,24 @@
+"""The size of each scale case: a tenth or less by default, as stated with `--full`.
+
+A test asks for its case by name through the fixture `size`; nothing else in the suite knows numbers of this kind.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One case; `stated` is what the product promises to bear."""
+
+    small: int
+    stated: int
+
+
+SIZES: dict[str, Size] = {
+    "bytes of a large file": Size(30_000_000, 300_000_000),
+    "parts of one request": Size(100, 1_000),
+    "levels of nested sequences": Size(1_000, 1_000),
+    "instances of one study deleted at once": Size(300, 10_000),
+    "studies searched": Size(300, 3_000),
+    "bytes streamed through the real worker": Size(100_000_000, 100_000_000),
+}
