@@ -9,13 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, JPEG_2000_LOSSLESS, ORIGINAL
 from ..errors import NotAcceptable
-
-ORIGINAL = "*"
-"""As a transfer syntax: the one that the object was stored with."""
-
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 
 DICOM = "application/dicom"
 OCTET_STREAM = "application/octet-stream"
