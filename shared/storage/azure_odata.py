@@ -1,0 +1,203 @@
+"""Entities, filters and addresses as the Table service writes them: OData version 3 in JSON."""
+
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from operator import eq, ge, gt, le, lt
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from ..clock import SECOND, Ticks
+from .azure_pipeline import in_path
+from .primitives import And, Compare, Condition, Entity, Or, Range, Value
+
+MINIMAL = "application/json;odata=minimalmetadata"
+"""The answer's format: types are named where JSON does not say them, ETags of entities are given."""
+
+_TYPE = "@odata.type"
+_SYSTEM = frozenset({"PartitionKey", "RowKey", "Timestamp"})
+
+
+# -- entities
+
+
+def to_json(entity: Entity) -> bytes:
+    """The entity as a JSON object on one line.
+
+    Azurite cuts the parts of a transaction with a regular expression that stops at U+2028 and U+2029.
+    """
+    document: dict[str, Any] = {"PartitionKey": entity.partition, "RowKey": entity.row}
+    for name, value in entity.values.items():
+        if isinstance(value, str | bool):
+            document[name] = value
+        elif isinstance(value, int):
+            document[name + _TYPE] = "Edm.Int64"
+            document[name] = str(value)
+        elif isinstance(value, float):
+            document[name + _TYPE] = "Edm.Double"
+            document[name] = _double(value)
+        else:
+            document[name + _TYPE] = "Edm.Binary"
+            document[name] = binascii.b2a_base64(value, newline=False).decode()
+    text = orjson.dumps(document)
+    if b"\xe2\x80\xa8" in text or b"\xe2\x80\xa9" in text:
+        text = text.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    return text
+
+
+def from_json(document: Mapping[str, Any], etag: str = "") -> Entity:
+    """The entity in an answer; `etag` is that of the response's header, if the answer is one entity."""
+    values: dict[str, Value] = {}
+    for name, value in document.items():
+        if name in _SYSTEM or "odata." in name or value is None:
+            continue
+        kind = document.get(name + _TYPE)
+        if kind is None:
+            # A bare whole number can only be a double: ours are all Edm.Int64, which is named.
+            values[name] = float(value) if type(value) is int else value
+        elif kind == "Edm.Int64":
+            values[name] = int(value)
+        elif kind == "Edm.Binary":
+            values[name] = binascii.a2b_base64(value)
+        elif kind == "Edm.Double":
+            values[name] = float(value)
+        else:
+            values[name] = value
+    timestamp = document.get("Timestamp", "")
+    return Entity(
+        partition=document["PartitionKey"],
+        row=document["RowKey"],
+        values=values,
+        etag=etag or document.get("odata.etag") or _etag_of(timestamp),
+        timestamp=_ticks(timestamp) if timestamp else 0,
+    )
+
+
+def _double(value: float) -> float | str:
+    """JSON has no infinities; OData writes them as strings."""
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _etag_of(timestamp: str) -> str:
+    """The service's ETags are its timestamps; this is for answers that leave them out."""
+    return f"W/\"datetime'{quote(timestamp, safe='')}'\"" if timestamp else ""
+
+
+def _ticks(timestamp: str) -> Ticks:
+    """`2026-01-31T12:34:56.1234567Z`, with up to seven digits after the second."""
+    whole, _, fraction = timestamp.rstrip("Z").partition(".")
+    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
+    return seconds * SECOND + int(f"{fraction[:7]:0<7}")
+
+
+# -- addresses
+
+
+def entity_path(table: str, partition: str, row: str) -> str:
+    return f"/{table}(PartitionKey='{_key(partition)}',RowKey='{_key(row)}')"
+
+
+def _key(key: str) -> str:
+    return in_path(key.replace("'", "''"))
+
+
+# -- filters
+
+MOST_COMPARISONS = 15
+"""The service takes no more in one filter."""
+
+
+def literal(value: Value) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value}L"
+    if isinstance(value, float):
+        # Azurite knows no exponents, and a whole number without a point is an Edm.Int32.
+        text = format(Decimal(repr(value)), "f")
+        return text if "." in text else text + ".0"
+    return f"X'{value.hex()}'"
+
+
+def render(condition: Condition) -> str:
+    """The condition as a filter."""
+    if isinstance(condition, Compare):
+        return f"{condition.name} {condition.operator} {literal(condition.value)}"
+    word = " and " if isinstance(condition, And) else " or "
+    return word.join(
+        part if isinstance(inner, Compare) else f"({part})"
+        for inner, part in ((inner, render(inner)) for inner in condition.conditions)
+    )
+
+
+def key_conditions(partitions: str | Range | None, rows: Range | None) -> list[Condition]:
+    conditions: list[Condition] = []
+    if isinstance(partitions, str):
+        conditions.append(Compare("PartitionKey", "eq", partitions))
+    elif partitions is not None:
+        conditions += _within("PartitionKey", partitions)
+    if rows is not None:
+        conditions += _within("RowKey", rows)
+    return conditions
+
+
+def _within(name: str, bounds: Range) -> list[Condition]:
+    first, end = bounds
+    lower: list[Condition] = [Compare(name, "ge", first)] if first else []
+    return lower + ([Compare(name, "lt", end)] if end is not None else [])
+
+
+def split(condition: Condition, most: int) -> tuple[Condition | None, Condition | None]:
+    """The part with at most `most` comparisons that the service can look at, and what is left for `matches`."""
+    if _comparisons(condition) <= most:
+        return condition, None
+    if not isinstance(condition, And):
+        return None, condition
+    sent: list[Condition] = []
+    left: list[Condition] = []
+    for inner in condition.conditions:
+        cost = _comparisons(inner)
+        (sent if cost <= most else left).append(inner)
+        most -= cost if cost <= most else 0
+    return (And(tuple(sent)) if sent else None), And(tuple(left))
+
+
+def _comparisons(condition: Condition) -> int:
+    return 1 if isinstance(condition, Compare) else sum(map(_comparisons, condition.conditions))
+
+
+def names_in(condition: Condition) -> Iterable[str]:
+    if isinstance(condition, Compare):
+        yield condition.name
+    else:
+        for inner in condition.conditions:
+            yield from names_in(inner)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {"eq": eq, "gt": gt, "ge": ge, "lt": lt, "le": le}
+
+
+def matches(condition: Condition, values: Mapping[str, Value]) -> bool:
+    """Whether an entity fulfils the condition, by the service's rules."""
+    if isinstance(condition, And):
+        return all(matches(inner, values) for inner in condition.conditions)
+    if isinstance(condition, Or):
+        return any(matches(inner, values) for inner in condition.conditions)
+    value = values.get(condition.name)
+    if value is None or type(value) is not type(condition.value):
+        return False
+    return _OPERATORS[condition.operator](_ordered(value), _ordered(condition.value))
+
+
+def _ordered(value: Value) -> Value:
+    """Strings compare by UTF-16 code units, which differs from code points beyond the basic plane."""
+    return value.encode("utf-16-be") if isinstance(value, str) else value
