@@ -1,0 +1,281 @@
+"""`python -m shared.cli start | reset`, inside the environment that `dev.py` made.
+
+It owns two processes, Azurite and the local Functions host, and stops the host first. What it imports at start is the
+standard library, so that a start costs what these two cost.
+"""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .azurite import ROOT, Azurite, AzuriteError, Ports, free_azurite_ports, port_is_free, start_azurite
+from .command_line import parse
+from .data_directory import (
+    LOCK,
+    InUse,
+    Running,
+    clear,
+    end_leftover,
+    lock_file,
+    read_record,
+    remove_record,
+    write_record,
+)
+
+STATE = ROOT / ".dev"
+DEFAULT_DATA = {"azurite": STATE / "data", "embedded": STATE / "embedded"}
+IN_MEMORY = STATE / "in-memory"
+"""Holds only the record of the last emulator that kept its data in memory."""
+HOST_GRACE_SECONDS = 30
+CONNECT_SECONDS = 5
+
+HOST_DEFAULTS = {
+    "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "4294967296",
+    "AzureWebJobsDisableHomepage": "true",
+    "PYTHON_ENABLE_INIT_INDEXING": "1",
+}
+"""What the Functions host needs to be told in every configuration, as in `local.settings.json.example`."""
+
+
+class CommandError(Exception):
+    """The command cannot be carried out; the text is one line for the user."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carries out one command; the exit code."""
+    options, _ = parse(arguments)
+    try:
+        return start(options) if options.command == "start" else reset(options)
+    except (CommandError, AzuriteError) as error:
+        print(f"dev.py: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+# -- start
+
+
+def start(options: Namespace) -> int:
+    """Runs the store and the host until Ctrl-C, or until one of them ends by itself."""
+    url = f"http://{options.host if options.host != '0.0.0.0' else '127.0.0.1'}:{options.port}"  # noqa: S104
+    if not port_is_free(options.port, options.host):
+        raise CommandError(f"Port {options.port} is taken: stop what listens there, or choose another with --port")
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    events: queue.SimpleQueue[str] = queue.SimpleQueue()
+    try:
+        with ExitStack() as stack:
+            settings, azurite = open_store(options, url, stack)
+            host = start_host(options, settings)
+            stack.callback(stop_host, host)
+            if azurite:
+                azurite.wait_until_ready()
+                watch(azurite.process, "azurite", events)
+            watch(host, "host", events)
+            ended = next_event(events)
+            if ended == "azurite" and azurite:
+                azurite.process.wait()
+                raise AzuriteError(f"Azurite has stopped unexpectedly: {azurite.last_words()}; its log: {azurite.log}")
+            return host.wait()
+    except KeyboardInterrupt:
+        print("Stopped.", flush=True)
+        return 0
+
+
+def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str, str], Azurite | None]:
+    """The settings that name the store, and the Azurite that was started for it."""
+    if options.store == "embedded":
+        directory = data_directory(options)
+        stack.enter_context(directory_lock(directory))
+        print(f"Storage: embedded, data in {directory}", flush=True)
+        return {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(directory)}, None
+    if options.storage:
+        connection = full_connection_string(options.storage)
+        check_storage(connection)
+        return {"AzureWebJobsStorage": connection}, None
+    data = None if options.in_memory else data_directory(options)
+    if data:
+        stack.enter_context(directory_lock(data))
+        told = end_leftover(data)
+        if told:
+            print(told, flush=True)
+    azurite = start_azurite(data, choose_ports(), STATE / f"azurite-{options.port}.log")
+    stack.callback(azurite.stop)
+    record = data or IN_MEMORY
+    write_record(record, Running(url, os.getpid(), azurite.process.pid, azurite.ports))
+    stack.callback(remove_record, record)
+    ports = azurite.ports
+    where = f"data in {data}" if data else "data in memory only"
+    print(f"Storage: Azurite on ports {ports.blob}, {ports.queue} and {ports.table}, {where}", flush=True)
+    return {"AzureWebJobsStorage": azurite.connection_string, "DICOM_AZURITE_TABLE_FILE": azurite.table_file}, azurite
+
+
+def data_directory(options: Namespace) -> Path:
+    return Path(options.data or DEFAULT_DATA[options.store]).absolute()
+
+
+@contextmanager
+def directory_lock(data: Path) -> Iterator[None]:
+    """One emulator a directory."""
+    try:
+        with lock_file(data / LOCK, wait=False):
+            yield
+    except InUse:
+        running = read_record(data)
+        who = f" ({running.url}, process {running.process})" if running else ""
+        raise CommandError(f"Another emulator{who} uses {data}: stop it, or name another directory by --data") from None
+    except OSError as error:
+        raise CommandError(f"{data} cannot be used: {error.strerror}") from None
+
+
+def choose_ports() -> Ports:
+    """The usual ones, which storage tools expect, unless one of them is taken."""
+    usual = Ports()
+    if usual.all_free():
+        return usual
+    print(f"One of the ports {usual.blob}, {usual.queue}, {usual.table} is taken: Azurite gets others.", flush=True)
+    return free_azurite_ports()
+
+
+def full_connection_string(text: str) -> str:
+    """`UseDevelopmentStorage=true` spelled out."""
+    return Ports().connection_string() if "usedevelopmentstorage=true" in text.lower() else text
+
+
+def check_storage(connection: str) -> None:
+    """Raises `CommandError` when nobody listens at an endpoint of the connection string."""
+    parts = dict(part.partition("=")[::2] for part in connection.split(";") if part)
+    account = parts.get("AccountName", "")
+    for service in ("Blob", "Queue", "Table"):
+        suffix = f"{service.lower()}.{parts.get('EndpointSuffix', 'core.windows.net')}"
+        default = f"{parts.get('DefaultEndpointsProtocol', 'https')}://{account}.{suffix}" if account else ""
+        endpoint = urlsplit(parts.get(f"{service}Endpoint", default))
+        if not endpoint.hostname:
+            raise CommandError("--storage is no connection string: it names no storage account")
+        port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
+        try:
+            socket.create_connection((endpoint.hostname, port), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            where = f"{endpoint.scheme}://{endpoint.hostname}:{port}"
+            raise CommandError(f"The {service.lower()} storage at {where} does not answer: {error}") from None
+
+
+def start_host(options: Namespace, settings: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """The local host, in a process group of its own: a Ctrl-C in the terminal reaches it through this process alone."""
+    environment = {**HOST_DEFAULTS, **local_settings(), **os.environ, **settings}
+    command = [sys.executable, "-P", "-m", "shared.stop_with_parent", "shared.devhost", "function_app:app"]
+    command += ["--host", options.host, "--port", str(options.port), "--directory", str(ROOT)]
+    if options.workers:
+        command += ["--workers", str(options.workers)]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP
+        return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, creationflags=flags)  # noqa: S603
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, process_group=0)  # noqa: S603
+
+
+def local_settings() -> dict[str, str]:
+    """The values of `local.settings.json`, which are weaker than the environment."""
+    try:
+        values = json.loads((ROOT / "local.settings.json").read_text("utf-8-sig")).get("Values", {})
+        return {str(name): str(value) for name, value in values.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise CommandError(f"local.settings.json cannot be read: {error}") from None
+
+
+def stop_host(host: "subprocess.Popen[bytes]") -> None:
+    """Lets it finish the requests that are open; a second Ctrl-C ends it at once."""
+    if host.stdin:
+        host.stdin.close()
+    try:
+        host.wait(HOST_GRACE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        host.kill()
+        host.wait()
+
+
+def watch(process: "subprocess.Popen[bytes]", name: str, events: "queue.SimpleQueue[str]") -> None:
+    """Puts the name among the events when the process ends."""
+
+    def wait() -> None:
+        process.wait()
+        events.put(name)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def next_event(events: "queue.SimpleQueue[str]") -> str:
+    """Waits in short steps: on Windows a Ctrl-C does not interrupt a wait."""
+    while True:
+        try:
+            return events.get(timeout=0.5)
+        except queue.Empty:
+            continue
+
+
+# -- reset
+
+
+def reset(options: Namespace) -> int:
+    """Empties the store that the options name, whether an emulator runs on it or not."""
+    if options.storage:
+        connection = full_connection_string(options.storage)
+        check_storage(connection)
+        return reset_storage({"AzureWebJobsStorage": connection}, "the storage of --storage")
+    data = IN_MEMORY if options.in_memory else data_directory(options)
+    running = read_record(data)
+    if not (running and running.azurite_answers()) and not (options.data or options.store == "embedded"):
+        # No directory was named and nothing runs on the usual one: an emulator in memory may be what is meant.
+        in_memory = read_record(IN_MEMORY)
+        if in_memory and in_memory.azurite_answers():
+            running, data = in_memory, IN_MEMORY
+    if options.store == "embedded":
+        return reset_storage({"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(data)}, str(data))
+    if running and running.azurite_answers():
+        settings = {"AzureWebJobsStorage": running.ports.connection_string()}
+        return reset_storage(settings, f"the storage of {running.url}")
+    if data == IN_MEMORY:
+        raise CommandError("No emulator runs that keeps its data in memory")
+    with directory_lock(data):
+        end_leftover(data)
+        print(f"{data} is empty now." if clear(data) else f"There was no data in {data}.", flush=True)
+    return 0
+
+
+def reset_storage(settings: Mapping[str, str], where: str) -> int:
+    """Through the app's own storage, which knows what belongs to it."""
+    import asyncio
+
+    from .composition import open_services
+    from .errors import DicomServiceError
+    from .settings import Settings
+
+    async def empty() -> None:
+        services = await open_services(Settings.model_validate(dict(settings)))
+        try:
+            await services.storage.reset()
+        finally:
+            await services.close()
+
+    try:
+        asyncio.run(empty())
+    except DicomServiceError as error:
+        raise CommandError(f"{where} could not be emptied: {error}") from None
+    print(f"Emptied {where}.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
