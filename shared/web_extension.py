@@ -1,4 +1,4 @@
-"""HTTP between the Functions worker and the app: the web extension that streams requests and answers in both directions.
+"""HTTP between the Functions worker and the app: the web extension, which streams requests and answers.
 
 The worker library looks for classes made with the metaclasses of `azurefunctions-extensions-base`, builds `WebApp` and
 `WebServer`, and hands every HTTP request of the host to the one route of the app (PLT-114). What the server does by
@@ -12,9 +12,10 @@ import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvicorn
 from azurefunctions.extensions import base
@@ -22,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["Request", "Response", "StreamingResponse", "Tls", "WebApp", "WebServer"]
+__all__ = ["Request", "Response", "StreamingResponse", "Tls", "WebApp", "WebServer", "at_stop"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -34,15 +35,16 @@ WORKER_MODULES = ("azure_functions_runtime.http_v2", "azure_functions_worker.htt
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    RequestTracker = ResponseTracker = type
-    Synchronizer = AppBase = ServerBase = object
-else:
-    RequestTracker, ResponseTracker = base.RequestTrackerMeta, base.ResponseTrackerMeta
-    Synchronizer, AppBase, ServerBase = base.RequestSynchronizer, base.WebApp, base.WebServer
+
+_at_stop: list[Callable[[], Awaitable[None]]] = []
 
 
-class RouteParameters(Synchronizer):
+def at_stop(callback: Callable[[], Awaitable[None]]) -> None:
+    """Have `callback` awaited when the server of this process has stopped, the last one added first."""
+    _at_stop.append(callback)
+
+
+class RouteParameters(base.RequestSynchronizer):  # type: ignore[misc]
     """Carries the values of the route template from the host's invocation over to the request."""
 
     def sync_route_params(self, request: Request, path_params: dict[str, str]) -> None:
@@ -50,28 +52,28 @@ class RouteParameters(Synchronizer):
         request.scope["path_params"] = dict(path_params)
 
 
-class RequestType(metaclass=RequestTracker):
+class RequestType(metaclass=base.RequestTrackerMeta):  # type: ignore[metaclass]
     """What an HTTP function may take."""
 
     request_type = Request
     synchronizer = RouteParameters()
 
 
-class StandardResponseType(metaclass=ResponseTracker):
+class StandardResponseType(metaclass=base.ResponseTrackerMeta):  # type: ignore[metaclass]
     """What an HTTP function may return."""
 
     label = base.ResponseLabels.STANDARD
     response_type = Response
 
 
-class StreamingResponseType(metaclass=ResponseTracker):
+class StreamingResponseType(metaclass=base.ResponseTrackerMeta):  # type: ignore[metaclass]
     """What an HTTP function that streams may return."""
 
     label = base.ResponseLabels.STREAMING
     response_type = StreamingResponse
 
 
-class WebApp(AppBase):
+class WebApp(base.WebApp):  # type: ignore[misc]
     """The ASGI application of the worker: one handler for every path and method."""
 
     def __init__(self) -> None:
@@ -122,7 +124,7 @@ class Tls:
     password: str | None = None
 
 
-class WebServer(ServerBase):
+class WebServer(base.WebServer):  # type: ignore[misc]
     """The HTTP server of a worker process.
 
     The worker library gives `hostname`, `port` and `web_app`. The local host also gives listening `sockets`, which may
@@ -146,7 +148,11 @@ class WebServer(ServerBase):
 
     async def serve(self) -> None:
         """Serve until stopped; open requests are finished first."""
-        await self._server.serve(self._sockets)
+        try:
+            await self._server.serve(self._sockets)
+        finally:
+            while _at_stop:
+                await _at_stop.pop()()
 
     def stop(self) -> None:
         """Take no further connection, finish what is open, and end `serve`."""
@@ -165,8 +171,6 @@ class Server(uvicorn.Server):
 
     def capture_signals(self) -> Any:
         """A context in which signals stop the server, if it takes them."""
-        from contextlib import nullcontext
-
         return super().capture_signals() if self.takes_signals else nullcontext()
 
 
@@ -188,7 +192,7 @@ def server_config(app: Any, host: str, port: int, tls: Tls | None, grace_seconds
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=grace_seconds,
-        ssl_certfile=tls and tls.certificate,
-        ssl_keyfile=tls and tls.key,
-        ssl_keyfile_password=tls and tls.password,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+        ssl_keyfile_password=tls.password if tls else None,
     )

@@ -8,44 +8,68 @@ from .functions import HTTP, HostedFunction
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One HTTP function: its template in segments, and its methods (none: all)."""
+class Placeholder:
+    """A segment of a template that takes a value: `{name}`, `{name?}` or, at the end, `{*name}`."""
+
+    name: str
+    rest: bool
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRoute:
+    """One HTTP function with its template in segments; a literal segment is kept in lower case."""
 
     function: HostedFunction
     template: str
-    segments: tuple[str, ...]
+    segments: tuple[str | Placeholder, ...]
     methods: frozenset[str]
 
     def match(self, path: Sequence[str]) -> dict[str, str] | None:
-        """The values of the placeholders when the decoded segments of a path fit, else `None`."""
+        """The values of the placeholders when the segments of a path fit, else `None`.
+
+        An empty segment fits nothing but the inside of what `{*name}` takes.
+        """
+        segments = self.segments
+        for position, text in enumerate(path):
+            if not text or position >= len(segments):
+                return None
+            segment = segments[position]
+            if isinstance(segment, str):
+                if segment != text and segment != lower(text):
+                    return None
+            elif segment.rest:
+                break
+        return self._values(path)
+
+    def _values(self, path: Sequence[str]) -> dict[str, str] | None:
         values: dict[str, str] = {}
         for position, segment in enumerate(self.segments):
-            if segment.startswith("{*"):
-                values[segment.strip("{*}")] = "/".join(path[position:])
-                return values
-            if position >= len(path):
+            if isinstance(segment, str):
+                if position >= len(path):
+                    return None
+            elif segment.rest:
+                values[segment.name] = "/".join(path[position:])
+            elif position < len(path):
+                values[segment.name] = path[position]
+            elif not segment.optional:
                 return None
-            if segment.startswith("{"):
-                values[segment[1:-1]] = path[position]
-            elif segment.lower() != path[position].lower():
-                return None
-        return values if len(path) == len(self.segments) else None
+        return values
 
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
     """The HTTP functions of an app in the order in which they are tried."""
 
-    routes: tuple[Route, ...]
+    routes: tuple[FunctionRoute, ...]
 
     def find(self, method: str, path: Sequence[str]) -> tuple[HostedFunction, dict[str, str]] | None:
-        """The first function whose template and methods fit; no other is tried."""
+        """The first function whose template and methods fit; literals are not preferred to placeholders."""
         for route in self.routes:
-            if route.methods and method not in route.methods:
-                continue
-            values = route.match(path)
-            if values is not None:
-                return route.function, values
+            if not route.methods or method in route.methods:
+                values = route.match(path)
+                if values is not None:
+                    return route.function, values
         return None
 
 
@@ -54,15 +78,29 @@ def route_table(functions: Iterable[HostedFunction], prefix: str) -> RouteTable:
     routes = []
     for function in functions:
         if function.kind == HTTP:
-            template = "/".join(part for part in (prefix.strip("/"), function.trigger.get("route") or "") if part)
-            methods = frozenset(str(method).upper() for method in function.trigger.get("methods") or ())
-            routes.append(Route(function, template, tuple(template.split("/")), methods))
+            template = "/".join(part for part in (prefix.strip("/"), function.route) if part)
+            segments = tuple(parsed(segment) for segment in template.split("/"))
+            routes.append(FunctionRoute(function, template, segments, frozenset(function.methods)))
     return RouteTable(tuple(routes))
 
 
+def parsed(segment: str) -> str | Placeholder:
+    """One segment of a template; constraints and defaults of placeholders are not known here."""
+    if not (segment.startswith("{") and segment.endswith("}")):
+        return lower(segment)
+    inner = segment[1:-1]
+    return Placeholder(inner.strip("*?"), rest=inner.startswith("*"), optional=inner.endswith("?"))
+
+
 def path_segments(raw_path: bytes) -> list[str]:
-    """The segments of a path, decoded one by one, so that an encoded slash separates nothing."""
-    path = raw_path.partition(b"?")[0].decode("latin-1").strip("/")
+    """The segments of a path, without the slash at its end, decoded one by one: an encoded slash separates nothing."""
+    path = raw_path.decode("latin-1")
+    path = path.removeprefix("/").removesuffix("/")
     if not path:
         return []
     return [unquote(segment) if "%" in segment else segment for segment in path.split("/")]
+
+
+def lower(text: str) -> str:
+    """Lower case of plain ASCII; other text never equals a literal by case alone."""
+    return text.lower() if text.isascii() else text
