@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.azurite import Azurite, free_azurite_ports, start_azurite
+from tests.support.completeness import NothingLeftOut, read_allowed
 from tests.support.processes import LocalHost, local_host
 from tests.support.sizes import SIZES
 
@@ -16,6 +17,14 @@ StartHost = Callable[..., LocalHost]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="scale cases at their stated size")
+    parser.addoption("--under-func", action="store_true", help="run the app under Azure Functions Core Tools")
+    parser.addoption("--nothing-left-out", action="store_true", help="fail when a test was skipped that is not listed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--nothing-left-out"):
+        allowed = read_allowed(Path(__file__).with_name("allowed_skips.txt"))
+        config.pluginmanager.register(NothingLeftOut(allowed), "nothing-left-out")
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +32,12 @@ def size(request: pytest.FixtureRequest) -> Callable[[str], int]:
     """The size of a scale case by its name in `tests/support/sizes.py`."""
     full = bool(request.config.getoption("--full"))
     return lambda case: SIZES[case].stated if full else SIZES[case].small
+
+
+@pytest.fixture(scope="session")
+def under_func(request: pytest.FixtureRequest) -> bool:
+    """Whether the real host is asked for in place of the local one."""
+    return bool(request.config.getoption("--under-func"))
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +72,10 @@ def own_azurite(tmp_path: Path) -> Iterator[Callable[[Path | None], Azurite]]:
 
 
 @pytest.fixture(scope="session")
-def server(azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
+def server(azurite: str, under_func: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
     """The app with default settings, shared by all tests: `server.url`. Use UIDs of your own."""
     log = tmp_path_factory.mktemp("server") / "host.log"
-    with local_host({"AzureWebJobsStorage": azurite}, log=log) as host:
+    with local_host({"AzureWebJobsStorage": azurite}, log=log, under_func=under_func) as host:
         yield host
 
 
@@ -71,7 +86,7 @@ def base_url(server: LocalHost) -> str:
 
 
 @pytest.fixture
-def start_host(azurite: str, tmp_path: Path) -> Iterator[StartHost]:
+def start_host(azurite: str, under_func: bool, tmp_path: Path) -> Iterator[StartHost]:
     """Starts a further host: `start_host({"DICOM_DUPLICATES": "warn"}, workers=2)`; stopped after the test.
 
     It stands on the session's Azurite unless the settings name another storage.
@@ -83,7 +98,8 @@ def start_host(azurite: str, tmp_path: Path) -> Iterator[StartHost]:
             nonlocal started
             started += 1
             values = {"AzureWebJobsStorage": azurite, **(settings or {})}
-            return stack.enter_context(local_host(values, workers=workers, log=tmp_path / f"host-{started}.log"))
+            log = tmp_path / f"host-{started}.log"
+            return stack.enter_context(local_host(values, workers=workers, log=log, under_func=under_func))
 
         yield start
 

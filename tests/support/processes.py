@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,25 +12,27 @@ from pathlib import Path
 import httpx
 
 from shared.azurite import ROOT, free_ports
+from shared.cli import HOST_DEFAULTS
 
 START_SECONDS = 60
 
 
 class LocalHost:
-    """The app in the local host; `url` is its base without a slash at the end."""
+    """The app in the local host; `url` is its base without a slash at the end.
 
-    def __init__(self, settings: Mapping[str, str], workers: int, log: Path, directory: Path = ROOT) -> None:
+    It ends with this process, and by itself if this process is killed.
+    """
+
+    def __init__(self, settings: Mapping[str, str], workers: int, log: Path, *, under_func: bool = False) -> None:
         self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
-        command = [sys.executable, "-m", "shared.devhost", "function_app:app", "--port", str(self.port)]
-        command += ["--workers", str(workers), "--directory", str(directory)]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                command,
+                func_command(self.port) if under_func else local_command(self.port, workers),
                 cwd=ROOT,
-                env={**clean_environment(), **settings},
-                stdin=subprocess.DEVNULL,
+                env={**host_environment(), "FUNCTIONS_WORKER_PROCESS_COUNT": str(workers), **settings},
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
@@ -58,15 +61,31 @@ class LocalHost:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
+        self._close_pipe()
         return self.process.wait()
 
     def kill(self) -> None:
         """As a power cut: the host and all of its workers."""
-        import signal
-
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self._close_pipe()
         self.process.wait()
+
+    def _close_pipe(self) -> None:
+        if self.process.stdin:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+
+
+def local_command(port: int, workers: int) -> list[str]:
+    """This repository's host."""
+    command = [sys.executable, "-m", "shared.stop_with_parent", "shared.devhost", "function_app:app"]
+    return [*command, "--port", str(port), "--workers", str(workers)]
+
+
+def func_command(port: int) -> list[str]:
+    """The real host, by Azure Functions Core Tools."""
+    return ["func", "start", "--port", str(port)]
 
 
 def clean_environment() -> dict[str, str]:
@@ -75,12 +94,18 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
 
+def host_environment() -> dict[str, str]:
+    """What a host is told whatever the test asks for; `func` takes the Python that is first in PATH."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    return {**clean_environment(), **HOST_DEFAULTS, "FUNCTIONS_WORKER_RUNTIME": "python", "PATH": path}
+
+
 @contextlib.contextmanager
 def local_host(
-    settings: Mapping[str, str], *, workers: int = 1, log: Path, directory: Path = ROOT
+    settings: Mapping[str, str], *, workers: int = 1, log: Path, under_func: bool = False
 ) -> Iterator[LocalHost]:
     """The app under these settings, ready for requests, until the block ends."""
-    host = LocalHost(settings, workers, log, directory)
+    host = LocalHost(settings, workers, log, under_func=under_func)
     try:
         host.wait_until_ready()
         yield host
