@@ -1,16 +1,23 @@
 """Puts the service together: one set of services a process, made when the first function is invoked."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from .clock import Clock, wall_clock
+from .services import maintenance
 from .settings import Settings, settings
 from .storage.change_feed import ChangeFeed
-from .storage.commit import Committer
+from .storage.committer import Committer
+from .storage.engine import open_storage
 from .storage.files import Files
+from .storage.garbage import GarbageCollector
 from .storage.index import Index
+from .storage.memory import StudyMemory
 from .storage.primitives import Storage
 from .storage.projections import Projections
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -25,3 +32,87 @@ class Services:
     projections: Projections
     change_feed: ChangeFeed
     committer: Committer
+    garbage: GarbageCollector
+    memory: StudyMemory
+
+    async def reset(self) -> None:
+        """Empties the store, and what this process remembers of it."""
+        await self.storage.reset()
+        self.memory.clear()
+        self.change_feed.forget()
+
+    async def close(self) -> None:
+        """Finishes what runs and closes the connections."""
+        await self.committer.close()
+        await self.storage.close()
+
+
+def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -> Services:
+    """The services over a storage that is open."""
+    memory = StudyMemory()
+    files = Files(storage, clock)
+    feed = ChangeFeed(storage, clock, on_loss=memory.clear, guarded=settings_.worker_processes > 1)
+    projections = Projections(storage)
+    return Services(
+        settings=settings_,
+        clock=clock,
+        storage=storage,
+        files=files,
+        index=Index(storage, files),
+        projections=projections,
+        change_feed=feed,
+        committer=Committer(storage, files, feed, projections, memory, clock),
+        garbage=GarbageCollector(storage, files, feed, clock),
+        memory=memory,
+    )
+
+
+async def open_services(settings_: Settings, clock: Clock = wall_clock) -> Services:
+    """Opens the storage that the settings name, makes what is missing in it, and puts the services on it."""
+    storage = open_storage(settings_)
+    try:
+        await storage.prepare()
+    except BaseException:
+        await storage.close()
+        raise
+    return assemble(settings_, storage, clock)
+
+
+class _Process:
+    """The services of this process, and the repair that it begins with."""
+
+    def __init__(self) -> None:
+        self.services: Services | None = None
+        self.opening = asyncio.Lock()
+        self.repairing: asyncio.Task[None] | None = None
+
+
+_process = _Process()
+
+
+async def services() -> Services:
+    """The services of this process; raises `Unavailable` while storage cannot be reached."""
+    if _process.services is None:
+        async with _process.opening:
+            if _process.services is None:
+                opened = await open_services(settings())
+                _process.services = opened
+                _process.repairing = asyncio.create_task(_repair(opened))
+    return _process.services
+
+
+async def _repair(opened: Services) -> None:
+    """At the start: whatever dead processes left open, in the background."""
+    try:
+        await maintenance.repair(opened)
+    except Exception:
+        log.exception("The repair at the start failed; the timer repeats it.")
+
+
+async def close_services() -> None:
+    """Ends what `services` began; for hosts that stop in good order."""
+    if _process.repairing is not None:
+        _process.repairing.cancel()
+    if _process.services is not None:
+        await _process.services.close()
+        _process.services = None

@@ -1,5 +1,6 @@
 """Every setting of the app: application settings on Azure, environment variables and local.settings.json elsewhere."""
 
+import os
 from functools import cache
 from typing import Literal
 
@@ -12,29 +13,37 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
-    storage_connection: str = Field("", alias="AzureWebJobsStorage")
+    storage_connection: str = Field(default="", alias="AzureWebJobsStorage")
     """Connection string of the storage account; empty when the identity-based settings below name it."""
-    storage_account: str = Field("", alias="AzureWebJobsStorage__accountName")
-    blob_service_uri: str = Field("", alias="AzureWebJobsStorage__blobServiceUri")
-    queue_service_uri: str = Field("", alias="AzureWebJobsStorage__queueServiceUri")
-    table_service_uri: str = Field("", alias="AzureWebJobsStorage__tableServiceUri")
-    storage_credential: str = Field("", alias="AzureWebJobsStorage__credential")
-    storage_client_id: str = Field("", alias="AzureWebJobsStorage__clientId")
+    storage_account: str = Field(default="", alias="AzureWebJobsStorage__accountName")
+    blob_service_uri: str = Field(default="", alias="AzureWebJobsStorage__blobServiceUri")
+    queue_service_uri: str = Field(default="", alias="AzureWebJobsStorage__queueServiceUri")
+    table_service_uri: str = Field(default="", alias="AzureWebJobsStorage__tableServiceUri")
+    storage_credential: str = Field(default="", alias="AzureWebJobsStorage__credential")
+    storage_client_id: str = Field(default="", alias="AzureWebJobsStorage__clientId")
 
-    max_file_bytes: int = Field(2_147_483_648, alias="DICOM_MAX_FILE_BYTES", gt=0)
+    worker_processes: int = Field(default=1, alias="FUNCTIONS_WORKER_PROCESS_COUNT", gt=0)
+    """Worker processes of this host, which share the store."""
+
+    max_file_bytes: int = Field(default=2_147_483_648, alias="DICOM_MAX_FILE_BYTES", gt=0)
     """Largest file that a store takes (STO-31)."""
-    duplicates: Literal["fail", "warn"] = Field("fail", alias="DICOM_DUPLICATES")
+    duplicates: Literal["fail", "warn"] = Field(default="fail", alias="DICOM_DUPLICATES")
     """Whether a request of duplicates alone is a conflict (STO-44) or 202 (STO-170)."""
-    expiry_interval_seconds: int = Field(3600, alias="EXPIRY_INTERVAL_SECONDS", gt=0)
+    expiry_interval_seconds: int = Field(default=3600, alias="EXPIRY_INTERVAL_SECONDS", gt=0)
     """How often expired studies are deleted (STO-123)."""
-    public_url: str = Field("", alias="DICOM_PUBLIC_URL")
+    public_url: str = Field(default="", alias="DICOM_PUBLIC_URL")
     """What absolute URLs begin with, when proxies hide it (PLT-10)."""
-    log_format: Literal["text", "json"] = Field("text", alias="DICOM_LOG_FORMAT")
+    log_format: Literal["text", "json"] = Field(default="text", alias="DICOM_LOG_FORMAT")
 
-    table_file: str = Field("", alias="DICOM_AZURITE_TABLE_FILE")
+    emulator_endpoints: bool = Field(
+        default_factory=lambda: "WEBSITE_SITE_NAME" not in os.environ, alias="DICOM_EMULATOR_ENDPOINTS"
+    )
+    """Whether `/_emulator/...` is served, which can empty the store; on Azure it is not unless this says so."""
+
+    table_file: str = Field(default="", alias="DICOM_AZURITE_TABLE_FILE")
     """Path of Azurite's table file, set by whoever starts Azurite on this machine; empty: not watched."""
-    table_file_warning_bytes: int = Field(200_000_000, alias="DICOM_AZURITE_TABLE_WARNING_BYTES", gt=0)
-    table_file_limit_bytes: int = Field(400_000_000, alias="DICOM_AZURITE_TABLE_LIMIT_BYTES", gt=0)
+    table_file_warning_bytes: int = Field(default=200_000_000, alias="DICOM_AZURITE_TABLE_WARNING_BYTES", gt=0)
+    table_file_limit_bytes: int = Field(default=400_000_000, alias="DICOM_AZURITE_TABLE_LIMIT_BYTES", gt=0)
 
 
 @cache

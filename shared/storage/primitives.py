@@ -166,6 +166,9 @@ class Storage(Protocol):
     """One account. Reads are repeated for a few seconds when storage does not answer and then raise `Unavailable`;
     writes of entities are sent once (protocol, rule 12) and raise `Unanswered`."""
 
+    compact: bool
+    """Whether rows should be kept small at the cost of CPU time."""
+
     # -- life
 
     async def prepare(self) -> None:
@@ -184,9 +187,7 @@ class Storage(Protocol):
 
     # -- tables
 
-    async def get(
-        self, table: str, partition: str, row: str, select: Sequence[str] | None = None
-    ) -> Entity | None: ...
+    async def get(self, table: str, partition: str, row: str, select: Sequence[str] | None = None) -> Entity | None: ...
 
     async def write(self, table: str, operation: Operation) -> str:
         """Carries out one operation; the row's new ETag, empty for a deletion."""

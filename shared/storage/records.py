@@ -27,7 +27,7 @@ class NewInstance:
     """What a store hands over for commit, once its file has been uploaded.
 
     `study_attributes` and `series_attributes` are the valid, non-empty searchable attributes of the instance.
-    `metadata` is the DICOM JSON object that metadata retrieval gives; `frames` a packed `FrameTable`, empty without one.
+    `metadata` is the DICOM JSON object that metadata retrieval gives; `frames` a packed `FrameTable`, empty without.
     """
 
     key: InstanceKey
@@ -73,7 +73,11 @@ class SeriesRecord:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRecord:
-    """One instance as it stands. `packed_metadata` is set when it was asked for; read it with `Index.metadata`."""
+    """One instance as it stands.
+
+    `packed_metadata` is set when it was asked for; read it with `Index.metadata`. `frames` is a packed `FrameTable`,
+    empty without one. `overflow` tells the index what of the record lies in a blob.
+    """
 
     key: InstanceKey
     version: int
@@ -82,7 +86,7 @@ class InstanceRecord:
     transfer_syntax: str
     frames: bytes
     packed_metadata: bytes | None = None
-    overflow: str | None = None
+    overflow: int = 0
 
 
 class Action(Enum):

@@ -1,0 +1,41 @@
+"""What the timer does: repair, expiry of studies, housekeeping."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from ..storage.repair import open_or_expired_studies
+
+if TYPE_CHECKING:
+    from ..composition import Services
+
+log = logging.getLogger(__name__)
+
+
+async def repair(services: "Services") -> int:
+    """Completes what dead processes left open and deletes expired studies; how many studies were looked at.
+
+    A failure on one study is logged and does not keep the others waiting (STO-123).
+    """
+    studies = [study async for study in open_or_expired_studies(services.storage, services.clock)]
+    for partition, study in studies:
+        try:
+            await services.committer.repair(partition, study)
+            await services.committer.expire(partition, study)
+        except Exception:
+            log.exception("Study %s could not be repaired; the next run tries again.", study)
+    return len(studies)
+
+
+async def housekeeping(services: "Services") -> None:
+    """Removes files and rows that nobody can reach any more."""
+    for job in (services.garbage.follow_feed, services.garbage.sweep, services.garbage.remove_old_rows):
+        try:
+            await job()
+        except Exception:
+            log.exception("Housekeeping failed; the next run tries again.")
+
+
+async def run(services: "Services") -> None:
+    """All of it, as the timer does every hour."""
+    await repair(services)
+    await housekeeping(services)

@@ -1,0 +1,237 @@
+"""Every change of what is stored goes through here: stores, deletions, expiry and repair of studies."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from ..clock import Clock, Ticks
+from ..errors import NotFound
+from . import metadata_packing
+from .attempt import Storing
+from .change_feed import ChangeFeed
+from .changes import DeleteAll, DeleteInstance, Expire, StoreInstances
+from .commit import Change, CommitLoop, Committed, Refused
+from .deletion import Finisher
+from .files import Files
+from .lanes import Lanes, Turn, Waiting
+from .memory import StudyKey, StudyMemory
+from .primitives import Storage
+from .projections import Projections
+from .records import InstanceKey, NewInstance, Outcome
+from .rows import MOST_PROPERTY_BYTES, OVERFLOWED_FRAMES, OVERFLOWED_METADATA, InstanceRow, upload_of
+from .settle import Settler
+
+T = TypeVar("T")
+
+QUIET_SECONDS = 2.0
+"""How long a study is left alone before what is done is cleared off its row (rule 18)."""
+
+
+class Committer:
+    """The writing side of the store, one a process."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        files: Files,
+        feed: ChangeFeed,
+        projections: Projections,
+        memory: StudyMemory,
+        clock: Clock,
+    ) -> None:
+        self._storage = storage
+        self._files = files
+        self._feed = feed
+        self._memory = memory
+        self._clock = clock
+        self._settler = Settler(storage, memory, feed, projections, clock)
+        self._finisher = Finisher(storage, memory, feed, self._settler, clock)
+        self._loop = CommitLoop(storage, memory, feed, self._settler, self._finisher, clock)
+        self._lanes = Lanes(self._store_group, self._schedule_clear)
+        self._clears: dict[StudyKey, asyncio.TimerHandle] = {}
+
+    # ---------------------------------------------------------------- store
+
+    async def store(
+        self, instances: Sequence[NewInstance], *, replace: bool, expires: Ticks | None, began: Ticks
+    ) -> list[Outcome]:
+        """Commits uploaded instances of one study; the outcomes in the same order.
+
+        `expires` becomes the study's expiry, None removes it (STO-121); `began` is when the first upload began.
+        Uploads of refused instances have been removed when this returns. Raises `Unavailable` when storage does not
+        answer: what was stored is then open, as the files are left alone.
+        """
+        if not instances:
+            return []
+        await self._feed.freshen()
+        waiting = [
+            Waiting(
+                Storing(new, await self._row(new), replace, expires, began),
+                asyncio.get_running_loop().create_future(),
+            )
+            for new in instances
+        ]
+        key = instances[0].key
+        self._lanes.enter((key.partition, key.study), *waiting)
+        outcomes = await asyncio.gather(*(each.done for each in waiting), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+
+    async def _row(self, new: NewInstance) -> InstanceRow:
+        """The row but for its version; what is too large for it goes into a blob first (STO-105)."""
+        metadata = metadata_packing.pack(
+            new.metadata, compact=self._storage.compact or len(new.metadata) > MOST_PROPERTY_BYTES
+        )
+        frames, overflow = new.frames, 0
+        if len(metadata) > MOST_PROPERTY_BYTES:
+            overflow |= OVERFLOWED_METADATA
+        if len(frames) > MOST_PROPERTY_BYTES:
+            overflow |= OVERFLOWED_FRAMES
+        if overflow:
+            await self._files.put_overflow(
+                new.file,
+                metadata if overflow & OVERFLOWED_METADATA else b"",
+                frames if overflow & OVERFLOWED_FRAMES else b"",
+            )
+        return InstanceRow(
+            version=0,
+            upload=upload_of(new.file),
+            size=new.size,
+            transfer_syntax=new.transfer_syntax,
+            metadata=b"" if overflow & OVERFLOWED_METADATA else metadata,
+            frames=b"" if overflow & OVERFLOWED_FRAMES else frames,
+            overflow=overflow,
+        )
+
+    async def _store_group(self, study: StudyKey, group: list[Waiting]) -> None:
+        change = StoreInstances(self._storage, self._settler, study, [each.item for each in group])
+        try:
+            self._cancel_clear(study)
+            result = await self._loop.commit(study, change, self._memory.recall(study))
+            stored = change.items if isinstance(result, Committed) else []
+            outcomes = {id(item): item.outcome for item in stored}
+            refused = [each.item for each in group if id(each.item) not in outcomes]
+            await self._discard(refused)
+            await self._settler.settle(study, result.view)
+        except Exception as error:
+            self._distrust(study)
+            for each in group:
+                if not each.done.done():
+                    each.done.set_exception(error)
+            return
+        for each in group:
+            refusal = Outcome.DUPLICATE if each.item.held and not each.item.replace else Outcome.FAILED
+            if not each.done.done():
+                each.done.set_result(outcomes.get(id(each.item), refusal))
+
+    async def _discard(self, items: Sequence[Storing]) -> None:
+        """Removes uploads that surely are not and never will be committed (rule 13)."""
+        await asyncio.gather(*(self._files.discard(item.new.file, overflow=bool(item.row.overflow)) for item in items))
+
+    # ---------------------------------------------------------------- delete
+
+    async def delete(self, partition: str, study: str, series: str | None = None, instance: str | None = None) -> None:
+        """Removes a study, a series or an instance; raises `NotFound` by the level of the request (STO-140)."""
+        change: Change
+        if instance is not None:
+            key = InstanceKey(partition, study, series or "", instance)
+            change = DeleteInstance(self._storage, self._settler, key)
+        else:
+            change = DeleteAll(self._storage, self._memory, self._clock, (partition, study), series or "")
+        if not await self._change((partition, study), change):
+            level = "instance" if instance is not None else "series" if series is not None else "study"
+            raise NotFound.resource(level)
+
+    async def expire(self, partition: str, study: str) -> bool:
+        """Deletes the study if its expiry has passed by now; whether it did (STO-123)."""
+        study_ = (partition, study)
+        return await self._change(study_, Expire(self._storage, self._memory, self._clock, study_))
+
+    async def _change(self, study: StudyKey, change: Change) -> bool:
+        """Carries out a deletion when it is the study's turn; whether anything was deleted."""
+
+        async def deletion() -> bool:
+            self._cancel_clear(study)
+            await self._feed.freshen()
+            result = await self._loop.commit(study, change, await change.look(rows=True))
+            view = result.view
+            if isinstance(result, Committed) and view.row and view.row.deleting:
+                await self._finisher.finish(study, change.operation)
+            else:
+                await self._settler.settle(study, view)
+            return not isinstance(result, Refused)
+
+        return await self._in_turn(study, deletion)
+
+    # ---------------------------------------------------------------- repair
+
+    async def repair(self, partition: str, study: str) -> None:
+        """Finishes whatever a dead process left open on the study: deletion, feed, search (rule 26)."""
+        study_ = (partition, study)
+
+        async def finish_and_clear() -> None:
+            view = await self._settler.read(study_)
+            while view.row and view.row.deleting:
+                await self._finisher.finish(study_, view.row.deleting.id)
+                view = await self._settler.read(study_)
+            await self._settler.clear(study_, await self._settler.settle(study_, view))
+
+        await self._in_turn(study_, finish_and_clear)
+
+    async def _in_turn(self, study: StudyKey, work: Callable[[], Awaitable[T]]) -> T:
+        """Runs `work` when it is the study's turn in this process."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def run() -> None:
+            try:
+                result = await work()
+            except Exception as error:
+                self._distrust(study)
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(result)
+
+        self._lanes.enter(study, Turn(run))
+        return await done
+
+    def _distrust(self, study: StudyKey) -> None:
+        """After a failure nothing that is remembered of the study or of the feed's end is sure."""
+        self._memory.forget(study)
+        self._feed.forget()
+
+    # ---------------------------------------------------------------- clearing
+
+    def _schedule_clear(self, study: StudyKey) -> None:
+        view = self._memory.recall(study)
+        if view.row is None or not view.row.dirty or view.unfed or view.unprojected:
+            return
+        self._cancel_clear(study)
+        loop = asyncio.get_running_loop()
+        self._clears[study] = loop.call_later(QUIET_SECONDS, self._enter_clear, study)
+
+    def _cancel_clear(self, study: StudyKey) -> None:
+        handle = self._clears.pop(study, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _enter_clear(self, study: StudyKey) -> None:
+        self._clears.pop(study, None)
+
+        async def clear() -> None:
+            try:
+                await self._settler.clear(study, self._memory.recall(study))
+            except Exception:
+                self._distrust(study)
+
+        self._lanes.enter(study, Turn(clear))
+
+    async def close(self) -> None:
+        """Clears what is done without waiting for quiet, and lets what runs end."""
+        for study in list(self._clears):
+            self._cancel_clear(study)
+            self._enter_clear(study)
+        await self._lanes.drain()

@@ -1,0 +1,152 @@
+"""Appending to the change feed (protocol, section 5)."""
+
+import asyncio
+from dataclasses import dataclass
+
+from ..clock import Clock
+from . import names
+from .feed_rows import entry_entity, entry_of, feed_partition, feed_row, left_in_partition
+from .feed_tail import FeedTail
+from .memory import StudyKey
+from .primitives import (
+    ANY,
+    MOST_OPERATIONS,
+    Entity,
+    EntityChanged,
+    EntityExists,
+    EntityMissing,
+    Insert,
+    Merge,
+    Operation,
+    Replace,
+    Storage,
+    TransactionRefused,
+    Unanswered,
+)
+from .rows import Event
+
+MOST_UNANSWERED = 8
+"""Attempts without an answer in a row before an append gives up; what is pending stays pending."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    study: StudyKey
+    events: tuple[Event, ...]
+    done: asyncio.Future[None]
+
+
+class FeedAppender:
+    """The one appender of a process: carries all that waited in each transaction (rules 16 and 17)."""
+
+    def __init__(self, storage: Storage, tail: FeedTail, clock: Clock, guarded: bool) -> None:
+        self._storage = storage
+        self._tail = tail
+        self._clock = clock
+        self._guarded = guarded
+        self._waiting: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def append(self, study: StudyKey, events: tuple[Event, ...]) -> None:
+        """Returns when every event is in the feed, once, whoever put it there; raises `Unavailable`."""
+        if not events:
+            return
+        waiting = _Waiting(study, events, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        await waiting.done
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._carry(batch)
+        finally:
+            self._task = None
+
+    async def _carry(self, batch: list[_Waiting]) -> None:
+        try:
+            async with self._tail.lock:
+                await self._append([(waiting.study, event) for waiting in batch for event in waiting.events])
+        except BaseException as error:
+            self._tail.forget()
+            for waiting in batch:
+                if not waiting.done.done():
+                    waiting.done.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for waiting in batch:
+                if not waiting.done.done():
+                    waiting.done.set_result(None)
+
+    async def _append(self, pending: list[tuple[StudyKey, Event]]) -> None:
+        """Looks through all positions after the lowest `after`, then takes the one behind the end.
+
+        An insert at `end` + 1 succeeds only if nothing is there, and everything before it was looked through: an event
+        cannot be in twice, and a request that arrives late finds its place taken.
+        """
+        tail = self._tail
+        await tail.locate()
+        lowest = min(event.after for _, event in pending)
+        there = set[str]()
+        if lowest < tail.seen:
+            there = await tail.look_for({event.id for _, event in pending}, lowest)
+        unanswered = 0
+        while True:
+            pending = self._missing(pending, there)
+            if not pending:
+                return
+            try:
+                pending = await self._insert(pending)
+                unanswered = 0
+            except (TransactionRefused, EntityExists, EntityChanged) as refusal:
+                if isinstance(refusal, TransactionRefused) and isinstance(refusal.cause, EntityMissing):
+                    tail.forget()
+                    await tail.locate()
+                await tail.read_on()
+            except Unanswered:
+                unanswered += 1
+                if unanswered >= MOST_UNANSWERED:
+                    raise
+                await asyncio.sleep(0.05 * unanswered)
+                await tail.read_on()
+
+    def _missing(self, pending: list[tuple[StudyKey, Event]], there: set[str]) -> list[tuple[StudyKey, Event]]:
+        """What is not in the feed, each event once, in order."""
+        missing: dict[str, tuple[StudyKey, Event]] = {}
+        for study, event in pending:
+            if event.id not in there and not self._tail.holds(event.id):
+                missing.setdefault(event.id, (study, event))
+        return list(missing.values())
+
+    async def _insert(self, pending: list[tuple[StudyKey, Event]]) -> list[tuple[StudyKey, Event]]:
+        """One transaction, up to the end of the feed's partition; what is left of `pending` after it."""
+        tail = self._tail
+        first = tail.end + 1
+        guard = self._guard()
+        count = min(len(pending), left_in_partition(first), MOST_OPERATIONS - len(guard))
+        timestamp = max(self._clock(), tail.timestamp, tail.seal.until if tail.seal else 0)
+        entries = [
+            entry_of(*study, event, first + index, timestamp) for index, (study, event) in enumerate(pending[:count])
+        ]
+        operations: list[Operation] = [Insert(entry_entity(entry)) for entry in entries]
+        if tail.seal:
+            operations[0] = Replace(entry_entity(entries[0]), tail.seal.etag)
+        if guard or count > 1:
+            await self._storage.transact(names.CHANGE_FEED, [*guard, *operations])
+        else:
+            await self._storage.write(names.CHANGE_FEED, operations[0])
+        for entry in entries:
+            tail.learn(entry)
+        tail.used()
+        return pending[count:]
+
+    def _guard(self) -> list[Operation]:
+        """An operation that changes nothing, but fails if the last entry known is not there: another process may have
+        emptied the store a moment ago, and an entry behind a hole would never be read."""
+        end = self._tail.end
+        if not self._guarded or not end or left_in_partition(end) == 1:
+            return []
+        return [Merge(Entity(feed_partition(end), feed_row(end)), ANY)]

@@ -1,0 +1,205 @@
+"""Reading table `index`: what is stored (protocol, section 10). The committer is what writes it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from . import metadata_packing, names
+from .files import Files
+from .memory import StudyKey
+from .primitives import BlobMissing, Entity, Storage
+from .records import InstanceKey, InstanceRecord, SeriesRecord, StudyRecord
+from .rows import (
+    FIRST_ROW,
+    HEAD_PROPERTIES,
+    METADATA_PROPERTIES,
+    OVERFLOWED_FRAMES,
+    OVERFLOWED_METADATA,
+    RECORD_PROPERTIES,
+    STUDY_ROW,
+    StudyRow,
+    instance_row,
+    instance_row_key,
+    instance_rows_of,
+    key_of_entity,
+    partition_key,
+    record,
+    series_row,
+    study_row,
+)
+
+_STUDY_PROPERTIES = ("last", "created", "live", "expiry", "a", "deleting")
+_SERIES_ROWS = ("series|", None)
+"""The rows of all series of a study and, behind them, its own."""
+
+MOST_POINT_READS = 3
+"""Of so many instances of one study the rows are read one by one; of more with one query."""
+
+
+class Index:
+    """Studies, series and instances as they stand."""
+
+    def __init__(self, storage: Storage, files: Files) -> None:
+        self._storage = storage
+        self._files = files
+
+    async def study(self, partition: str, study: str) -> StudyRecord | None:
+        """The study; None if it has no instances or is being deleted."""
+        row = await self._study_row(partition, study)
+        return _study_record(partition, study, row) if row and not row.gone else None
+
+    async def series(self, partition: str, study: str) -> list[SeriesRecord]:
+        """The series of a study, oldest first; empty if there is no such study."""
+        rows = self._storage.query(
+            names.INDEX,
+            partition_key(partition, study),
+            rows=_SERIES_ROWS,
+            select=("PartitionKey", "RowKey", *_STUDY_PROPERTIES),
+        )
+        entities = [entity async for entity in rows]
+        if not entities or entities[-1].row != STUDY_ROW:
+            return []
+        owner = study_row(entities.pop())
+        found = [(entity.row.removeprefix("series|"), series_row(entity)) for entity in entities]
+        return sorted(
+            (
+                SeriesRecord(study, uid, row.created, row.live, row.attributes)
+                for uid, row in found
+                if not owner.hides(uid)
+            ),
+            key=lambda series: series.created,
+        )
+
+    async def instances(
+        self, partition: str, study: str, series: str | None = None, *, metadata: bool = False
+    ) -> list[InstanceRecord]:
+        """The instances of a study or series in order of their versions; empty if there are none."""
+        if series is None:
+            rows = [entity async for entity in self._rows(partition, study, (FIRST_ROW, None), metadata)]
+            if not rows or rows[-1].row != STUDY_ROW:
+                return []
+            owner: StudyRow | None = study_row(rows.pop())
+            rows = [entity for entity in rows if entity.row.startswith(FIRST_ROW)]
+        else:
+            owner, rows = await asyncio.gather(
+                self._study_row(partition, study), self._instance_rows(partition, study, series, metadata)
+            )
+        records = [record(key_of_entity(entity), instance_row(entity)) for entity in rows]
+        if owner is None:
+            return []
+        return sorted((each for each in records if not owner.hides(each.key.series)), key=lambda each: each.version)
+
+    async def _instance_rows(self, partition: str, study: str, series: str, metadata: bool) -> list[Entity]:
+        return [entity async for entity in self._rows(partition, study, instance_rows_of(series), metadata)]
+
+    def _rows(self, partition: str, study: str, rows: tuple[str, str | None], metadata: bool) -> AsyncIterator[Entity]:
+        select = METADATA_PROPERTIES if metadata else RECORD_PROPERTIES
+        if rows[1] is None:
+            select = (*select, *_STUDY_PROPERTIES)
+        return self._storage.query(names.INDEX, partition_key(partition, study), rows=rows, select=select)
+
+    async def instance(self, key: InstanceKey, *, metadata: bool = False) -> InstanceRecord | None:
+        """One instance, its frame table included."""
+        entity = await self._storage.get(
+            names.INDEX,
+            partition_key(key.partition, key.study),
+            instance_row_key(key.series, key.instance),
+            METADATA_PROPERTIES if metadata else RECORD_PROPERTIES,
+        )
+        if entity is None:
+            return None
+        row = instance_row(entity)
+        found = record(key, row)
+        if row.overflow & OVERFLOWED_FRAMES:
+            try:
+                _, frames = await self._files.read_overflow(found.file)
+            except BlobMissing:
+                return await self._changed_meanwhile(found, metadata)
+            found = InstanceRecord(
+                key, row.version, found.file, row.size, row.transfer_syntax, frames, row.metadata or None, row.overflow
+            )
+        return found
+
+    async def _changed_meanwhile(self, before: InstanceRecord, metadata: bool) -> InstanceRecord | None:
+        """What is there now that a blob of `before` is gone (rule 31)."""
+        versions = await self.versions([before.key])
+        if versions.get(before.key) == before.version:
+            raise BlobMissing(f"{before.file} is missing.")
+        return await self.instance(before.key, metadata=metadata)
+
+    async def metadata(self, found: InstanceRecord) -> bytes:
+        """The DICOM JSON object of an instance that was read with `metadata`.
+
+        Raises `BlobMissing` if it was replaced or deleted meanwhile and had overflowed.
+        """
+        if found.overflow & OVERFLOWED_METADATA:
+            packed, _ = await self._files.read_overflow(found.file)
+        else:
+            packed = found.packed_metadata or b""
+        return metadata_packing.unpack(packed)
+
+    async def all_instances(self, partition: str, *, metadata: bool = False) -> AsyncIterator[InstanceRecord]:
+        """Every instance of a data partition, in order of study, series and instance UID; a scan of the table."""
+        rows = self._storage.query(
+            names.INDEX,
+            partitions=(f"{partition}|", f"{partition}}}"),
+            rows=(FIRST_ROW, None),
+            select=(*(METADATA_PROPERTIES if metadata else RECORD_PROPERTIES), *_STUDY_PROPERTIES),
+        )
+        study: list[InstanceRecord] = []
+        async for entity in rows:
+            if entity.row == STUDY_ROW:
+                owner = study_row(entity)
+                for each in study:
+                    if not owner.hides(each.key.series):
+                        yield each
+                study = []
+            elif entity.row.startswith(FIRST_ROW):
+                study.append(record(key_of_entity(entity), instance_row(entity)))
+
+    async def versions(self, keys: Iterable[InstanceKey]) -> dict[InstanceKey, int]:
+        """The present versions of the instances that are there (CHG-13)."""
+        found = await self.current(keys, metadata=False)
+        return {key: each.version for key, each in found.items()}
+
+    async def current(self, keys: Iterable[InstanceKey], *, metadata: bool) -> dict[InstanceKey, InstanceRecord]:
+        """The instances as they stand, each study's read together; what is not there is left out (rule 30)."""
+        studies: dict[StudyKey, set[InstanceKey]] = {}
+        for key in keys:
+            studies.setdefault((key.partition, key.study), set()).add(key)
+        found = await asyncio.gather(*(self._of_study(study, wanted, metadata) for study, wanted in studies.items()))
+        return {each.key: each for records in found for each in records}
+
+    async def _of_study(self, study: StudyKey, wanted: set[InstanceKey], metadata: bool) -> list[InstanceRecord]:
+        """One query over the span of the rows wanted; those that a wide span hides are then read one by one."""
+        select = METADATA_PROPERTIES if metadata else HEAD_PROPERTIES
+        left = {instance_row_key(key.series, key.instance): key for key in wanted}
+        found: list[InstanceRecord] = []
+        if len(left) > MOST_POINT_READS:
+            first, last = min(left), max(left)
+            top = 4 * len(left) + 50
+            reached = first
+            rows = self._storage.query(
+                names.INDEX, partition_key(*study), rows=(first, last + "\x7f"), select=select, top=top
+            )
+            count = 0
+            async for entity in rows:
+                count += 1
+                reached = entity.row
+                if (key := left.get(entity.row)) is not None:
+                    found.append(record(key, instance_row(entity)))
+            left = {row: key for row, key in left.items() if count == top and row > reached}
+        entities = await asyncio.gather(
+            *(self._storage.get(names.INDEX, partition_key(*study), row, select) for row in left)
+        )
+        found += [
+            record(key, instance_row(entity)) for key, entity in zip(left.values(), entities, strict=True) if entity
+        ]
+        return found
+
+    async def _study_row(self, partition: str, study: str) -> StudyRow | None:
+        entity = await self._storage.get(names.INDEX, partition_key(partition, study), STUDY_ROW, _STUDY_PROPERTIES)
+        return study_row(entity) if entity else None
+
+
+def _study_record(partition: str, study: str, row: StudyRow) -> StudyRecord:
+    return StudyRecord(partition, study, row.created, row.last, row.live, row.attributes, row.expiry)

@@ -1,0 +1,314 @@
+"""The rows of table `index` and how they are written down (protocol, section 1).
+
+One study is one partition: the row `study`, a row for each series and one for each instance. Property names are short
+because every row carries them.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+
+import orjson
+
+from ..clock import Ticks
+from .primitives import Entity
+from .records import Action, Attributes, InstanceKey, InstanceRecord
+
+STUDY_ROW = "study"
+FIRST_ROW = "instance|"
+"""Before every row of a study's partition: instances, then series, then the study itself."""
+
+MOST_PROPERTY_BYTES = 60_000
+"""A binary property takes 64 KB; what is larger overflows to a blob."""
+
+
+def partition_key(partition: str, study: str) -> str:
+    return f"{partition}|{study}"
+
+
+def split_partition_key(key: str) -> tuple[str, str]:
+    """(data partition, study)."""
+    partition, _, study = key.rpartition("|")
+    return partition, study
+
+
+def series_row_key(series: str) -> str:
+    return f"series|{series}"
+
+
+def instance_row_key(series: str, instance: str) -> str:
+    return f"instance|{series}|{instance}"
+
+
+def instance_rows_of(series: str) -> tuple[str, str]:
+    """The range of row keys of a series' instances."""
+    return f"instance|{series}|", f"instance|{series}}}"
+
+
+# ---------------------------------------------------------------- names of files
+
+
+def file_name(key: InstanceKey, upload: str) -> str:
+    """Blob name of an upload of the instance (rule 4)."""
+    return f"{key.partition}/{key.study}/{key.series}/{key.instance}/{upload}.dcm"
+
+
+def upload_of(file: str) -> str:
+    """The upload's own part of a blob name."""
+    return file.rpartition("/")[2].removesuffix(".dcm")
+
+
+def key_of_file(file: str) -> InstanceKey | None:
+    """The instance whose upload the blob was; None for a name that is none of ours."""
+    parts = file.split("/")
+    return InstanceKey(*parts[:4]) if len(parts) == 5 else None
+
+
+# ---------------------------------------------------------------- what is not finished
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change that may not be in the feed yet.
+
+    `old` is the upload that the change made garbage, with `+` behind it if something of it overflowed; `after` is a
+    position of the feed that was taken before the commit: the event cannot be at or before it.
+    """
+
+    id: str
+    action: Action
+    series: str
+    instance: str
+    version: int
+    old: str
+    after: int
+
+    @property
+    def operation(self) -> str:
+        return self.id.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What may be older in `studies` than here: the study (`series` empty) or one of its series."""
+
+    series: str
+    created: int
+    version: int
+
+    @property
+    def begins_life(self) -> bool:
+        return self.version == self.created
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A deletion in progress of the study, or of one series."""
+
+    id: str
+    series: str = ""
+
+
+_ACTIONS = {Action.CREATE: "c", Action.UPDATE: "u", Action.DELETE: "d"}
+_ACTION_OF = {letter: action for action, letter in _ACTIONS.items()}
+
+
+def pack_events(events: tuple[Event, ...]) -> bytes:
+    rows = [[e.id, _ACTIONS[e.action], e.series, e.instance, e.version, e.old, e.after] for e in events]
+    return zlib.compress(orjson.dumps(rows), 6)
+
+
+def unpack_events(packed: bytes) -> tuple[Event, ...]:
+    return tuple(
+        Event(id_, _ACTION_OF[action], series, instance, version, old, after)
+        for id_, action, series, instance, version, old, after in orjson.loads(zlib.decompress(packed))
+    )
+
+
+def pack_marks(marks: tuple[Mark, ...]) -> bytes:
+    return zlib.compress(orjson.dumps([[m.series, m.created, m.version] for m in marks]), 6)
+
+
+def unpack_marks(packed: bytes) -> tuple[Mark, ...]:
+    return tuple(Mark(*row) for row in orjson.loads(zlib.decompress(packed)))
+
+
+# ---------------------------------------------------------------- rows
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """The row that guards its partition: every change of the study replaces it under its ETag (rule 1).
+
+    `last` is the greatest version given out and never goes back; `created` the version with which the present life of
+    the study began; `live` the number of instance rows.
+    """
+
+    last: int = 0
+    created: int = 0
+    live: int = 0
+    expiry: Ticks | None = None
+    attributes: Attributes = field(default_factory=dict)
+    pending: tuple[Event, ...] = ()
+    unprojected: tuple[Mark, ...] = ()
+    deleting: Deletion | None = None
+
+    @property
+    def dirty(self) -> bool:
+        return bool(self.pending or self.unprojected or self.deleting)
+
+    @property
+    def gone(self) -> bool:
+        """Whether readers of study and series level must not see the study (rule 23)."""
+        return not self.live or (self.deleting is not None and not self.deleting.series)
+
+    def hides(self, series: str) -> bool:
+        """Whether readers must not see this series."""
+        return self.gone or (self.deleting is not None and self.deleting.series == series)
+
+
+def study_entity(key: str, row: StudyRow) -> Entity:
+    values: dict[str, str | int | float | bool | bytes] = {
+        "last": row.last,
+        "created": row.created,
+        "live": row.live,
+    }
+    if row.expiry is not None:
+        values["expiry"] = row.expiry
+    if row.attributes:
+        values["a"] = orjson.dumps(row.attributes).decode()
+    if row.pending:
+        values["pending"] = pack_events(row.pending)
+    if row.unprojected:
+        values["unprojected"] = pack_marks(row.unprojected)
+    if row.deleting:
+        values["deleting"] = f"{row.deleting.id}|{row.deleting.series}"
+    if row.dirty:
+        values["dirty"] = True
+    return Entity(key, STUDY_ROW, values)
+
+
+def study_row(entity: Entity) -> StudyRow:
+    values = entity.values
+    deleting = str(values.get("deleting", ""))
+    expiry = values.get("expiry")
+    return StudyRow(
+        last=int(values["last"]),
+        created=int(values["created"]),
+        live=int(values["live"]),
+        expiry=None if expiry is None else int(expiry),
+        attributes=_attributes(entity),
+        pending=unpack_events(_binary(entity, "pending")) if "pending" in values else (),
+        unprojected=unpack_marks(_binary(entity, "unprojected")) if "unprojected" in values else (),
+        deleting=Deletion(*deleting.split("|")) if deleting else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """`created` is the version with which the present life of the series began."""
+
+    created: int
+    live: int
+    attributes: Attributes = field(default_factory=dict)
+
+
+def series_entity(key: str, series: str, row: SeriesRow) -> Entity:
+    values: dict[str, str | int | float | bool | bytes] = {"created": row.created, "live": row.live}
+    if row.attributes:
+        values["a"] = orjson.dumps(row.attributes).decode()
+    return Entity(key, series_row_key(series), values)
+
+
+def series_row(entity: Entity) -> SeriesRow:
+    return SeriesRow(int(entity.values["created"]), int(entity.values["live"]), _attributes(entity))
+
+
+OVERFLOWED_METADATA = 1
+OVERFLOWED_FRAMES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """All that retrieval needs. `overflow` says what of it lies in a blob named after the upload."""
+
+    version: int
+    upload: str
+    size: int
+    transfer_syntax: str
+    metadata: bytes = b""
+    frames: bytes = b""
+    overflow: int = 0
+
+    @property
+    def garbage(self) -> str:
+        """How the change feed names this upload once it is replaced or deleted."""
+        return self.upload + "+" * bool(self.overflow)
+
+
+HEAD_PROPERTIES = ("PartitionKey", "RowKey", "v", "f", "ov")
+"""What a writer reads of an instance row."""
+
+RECORD_PROPERTIES = (*HEAD_PROPERTIES, "n", "ts", "fr")
+METADATA_PROPERTIES = (*RECORD_PROPERTIES, "md")
+
+
+def instance_entity(key: InstanceKey, row: InstanceRow) -> Entity:
+    values: dict[str, str | int | float | bool | bytes] = {
+        "v": row.version,
+        "f": row.upload,
+        "n": row.size,
+        "ts": row.transfer_syntax,
+    }
+    if row.metadata:
+        values["md"] = row.metadata
+    if row.frames:
+        values["fr"] = row.frames
+    if row.overflow:
+        values["ov"] = row.overflow
+    return Entity(partition_key(key.partition, key.study), instance_row_key(key.series, key.instance), values)
+
+
+def instance_row(entity: Entity) -> InstanceRow:
+    """Of a row read in part, what was not asked for is empty."""
+    values = entity.values
+    return InstanceRow(
+        version=int(values["v"]),
+        upload=str(values["f"]),
+        size=int(values.get("n", 0)),
+        transfer_syntax=str(values.get("ts", "")),
+        metadata=_binary(entity, "md"),
+        frames=_binary(entity, "fr"),
+        overflow=int(values.get("ov", 0)),
+    )
+
+
+def key_of_entity(entity: Entity) -> InstanceKey:
+    """The instance that a row of `index` stands for."""
+    partition, study = split_partition_key(entity.partition)
+    _, series, instance = entity.row.split("|")
+    return InstanceKey(partition, study, series, instance)
+
+
+def record(key: InstanceKey, row: InstanceRow) -> InstanceRecord:
+    """The row in the words of the services."""
+    return InstanceRecord(
+        key=key,
+        version=row.version,
+        file=file_name(key, row.upload),
+        size=row.size,
+        transfer_syntax=row.transfer_syntax,
+        frames=row.frames,
+        packed_metadata=row.metadata or None,
+        overflow=row.overflow,
+    )
+
+
+def _attributes(entity: Entity) -> Attributes:
+    text = entity.values.get("a")
+    attributes: Attributes = orjson.loads(text) if isinstance(text, str) else {}
+    return attributes
+
+
+def _binary(entity: Entity, name: str) -> bytes:
+    value = entity.values.get(name, b"")
+    return value if isinstance(value, bytes) else b""
