@@ -1,0 +1,132 @@
+"""The way of every request: guards, version, route, handler, and back through errors and headers to one log line.
+
+Nothing that is raised in here leaves the app: what the Functions worker makes of an exception would reach the client.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+import time
+from typing import cast
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from .. import composition
+from ..dicomweb.error_responses import error_response, unsupported_version
+from ..dicomweb.urls import api_url, request_url
+from ..errors import InvalidRequest, MethodNotAllowed, NotFound
+from ..settings import settings
+from ..storage.records import DEFAULT_PARTITION
+from .call import Call
+from .cors import CorsPolicy
+from .request_log import log_request, raw_path
+from .route_table import RouteGroup, path_segments
+from .versions import SUPPORTED, is_version, served_version
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+"""Every HTTP function takes them all, so that the app and not the host answers (PLT-06)."""
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Content-Security-Policy": "frame-src 'self';",
+}
+"""On every answer (PLT-09)."""
+
+CORRELATION_HEADER = "x-correlation-id"
+
+MOST_DRAINED = 64 * 1024 * 1024
+"""Bytes of a body that are read and dropped after an early answer (STO-5)."""
+
+LONGEST_DRAIN = 60.0
+"""Seconds that this may take."""
+
+_CORS = CorsPolicy()
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+logger = logging.getLogger(__name__)
+
+
+async def dispatch(group: RouteGroup, request: Request) -> Response:
+    """Answers a request that the host gave to the function of `group`."""
+    began = time.perf_counter()
+    correlation_id = _correlation_id(request)
+    headers = {**SECURITY_HEADERS, CORRELATION_HEADER: correlation_id}
+    try:
+        response = await _answer(group, request, correlation_id, headers)
+        await _drain(request)
+    except ClientDisconnect:
+        response = Response(status_code=400)
+    except Exception as error:
+        response = error_response(error)
+        if response.status_code == 500:
+            logger.error("Request %s failed.", correlation_id, exc_info=error)
+        await _drain(request)
+    response.headers.update(headers)
+    _CORS.apply(request, response)
+    log_request(settings(), request, response.status_code, began, correlation_id)
+    return response
+
+
+async def _answer(group: RouteGroup, request: Request, correlation_id: str, headers: dict[str, str]) -> Response:
+    """Guards, finds the route and calls its handler; `headers` are those that the answer will carry in any case."""
+    query: bytes = request.scope["query_string"]
+    if b"<" in query or b"%3c" in query.lower():
+        raise InvalidRequest("The query string included invalid characters.")
+    preflight = _CORS.preflight(request)
+    if preflight is not None:
+        return preflight
+    path = path_segments(raw_path(request))
+    found = None if path is None else group.find(path)
+    if found is None:
+        raise NotFound
+    pattern, values = found
+    segment = values.pop("version", None)
+    version = "" if segment is None else served_version(segment)
+    if segment is not None:
+        if version is None and not is_version(segment):
+            raise NotFound
+        headers["api-supported-versions"] = SUPPORTED
+        if version is None:
+            return unsupported_version(request_url(request, settings().public_url))
+    route = pattern.routes.get(request.method)
+    if route is None:
+        raise MethodNotAllowed(pattern.routes)
+    call = Call(
+        request=request,
+        services=cast("composition.Services", None) if pattern.standalone else await composition.services(),
+        version=version or "",
+        base_url=api_url(request, segment or "", values.get("partition"), settings().public_url),
+        path=values,
+        partition=values.get("partition", DEFAULT_PARTITION),
+        correlation_id=correlation_id,
+    )
+    return await route.handler(call)
+
+
+def _correlation_id(request: Request) -> str:
+    """The caller's own, if it sent a usable one; else a new one."""
+    given = request.headers.get(CORRELATION_HEADER, "")
+    return given if _CORRELATION_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+async def _drain(request: Request) -> None:
+    """Reads on what is left of the body, within limits.
+
+    A client that sends on while its connection is closed sees a reset instead of the answer (STO-5). One that waits
+    for `100 Continue` has sent nothing and is answered at once.
+    """
+    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+        return
+    if request.headers.get("expect", "").lower() == "100-continue":
+        return
+    drained = 0
+    with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):
+        async with asyncio.timeout(LONGEST_DRAIN):
+            async for chunk in request.stream():
+                drained += len(chunk)
+                if drained > MOST_DRAINED:
+                    return

@@ -1,0 +1,30 @@
+"""Paths that begin with `/studies`: store, retrieve, search below a study, delete."""
+
+import azure.functions as func
+
+from ..web_extension import Request, Response
+from .call import Route
+from .dispatch import METHODS, dispatch
+from .handlers import delete
+from .route_table import RouteGroup
+
+STUDY = "/studies/{study}"
+SERIES = "/studies/{study}/series/{series}"
+INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
+
+GROUP = RouteGroup(
+    "studies",
+    (
+        Route("DELETE", STUDY, delete.delete_study, "delete", "delete"),
+        Route("DELETE", SERIES, delete.delete_series, "delete", "delete"),
+        Route("DELETE", INSTANCE, delete.delete_instance, "delete", "delete"),
+    ),
+)
+
+blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+
+
+@blueprint.route("{version}/studies/{*rest}", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+async def studies(req: Request) -> Response:
+    """Every request below `/{version}/studies`."""
+    return await dispatch(GROUP, req)
