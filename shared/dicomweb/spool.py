@@ -1,0 +1,119 @@
+"""A received file on its way to storage: in memory while it is small, in a temporary file when it is not.
+
+Two limits keep memory bounded: of one file, and of all files that a process holds in memory at a time.
+"""
+
+import asyncio
+import contextlib
+import mmap
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+from ..errors import TooLarge
+
+MOST_IN_MEMORY = 4 * 1024 * 1024
+"""Bytes of one file that are kept in memory."""
+
+MOST_IN_ALL = 64 * 1024 * 1024
+"""Bytes that all spools of a process keep in memory; above, even small files go to the disk."""
+
+WRITE_SIZE = 1024 * 1024
+"""Bytes that are collected for one write to the disk, in a thread."""
+
+PREAMBLE = 128
+_PREFIX = b"DICM"
+
+_in_memory = 0
+
+
+class Spool:
+    """Takes a file in pieces, then is a `BlobSource`. Close it in any case: the temporary file goes with it."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: the largest file that is taken (STO-31)."""
+        self._limit = limit
+        self._size = 0
+        self._buffer = bytearray()
+        self._counted = 0
+        self._content = b""
+        self._file: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    async def write(self, data: bytes) -> None:
+        """Takes the next piece; raises `TooLarge`."""
+        self._size += len(data)
+        if self._size > self._limit:
+            raise TooLarge(self._limit)
+        self._buffer += data
+        if self._file is None:
+            self._count(len(data))
+            if self._size <= MOST_IN_MEMORY and _in_memory <= MOST_IN_ALL:
+                return
+            self._file = await asyncio.to_thread(tempfile.TemporaryFile)
+        if len(self._buffer) >= WRITE_SIZE:
+            await self._flush(self._file)
+
+    async def finish(self) -> None:
+        """All pieces are there. A DICOM preamble is overwritten by zeros (PS3.10 7.1; STO-101)."""
+        if self._file is None:
+            if self._buffer.startswith(_PREFIX, PREAMBLE):
+                self._buffer[:PREAMBLE] = bytes(PREAMBLE)
+            self._content = bytes(self._buffer)
+            self._buffer = bytearray()
+            return
+        await self._flush(self._file)
+        if self.read(PREAMBLE, len(_PREFIX)) == _PREFIX:
+            self._file.seek(0)
+            self._file.write(bytes(PREAMBLE))
+            self._file.flush()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether `read` never waits for a disk."""
+        return self._file is None
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A range of the finished file, cut at its end.
+
+        Files on the disk are read and not mapped: mapped pages would count as memory of the process.
+        """
+        if self._file is None:
+            return self._content[offset : offset + length]
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(length)
+
+    @contextlib.contextmanager
+    def content(self) -> Iterator[bytes | mmap.mmap]:
+        """The whole finished file for reading here and there; a large one is mapped meanwhile."""
+        if self._file is None:
+            yield self._content
+            return
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            yield mapped
+
+    def close(self) -> None:
+        """Lets go of memory and temporary file."""
+        self._count(-self._counted)
+        self._buffer = bytearray()
+        self._content = b""
+        if self._file is not None:
+            self._file.close()
+
+    async def _flush(self, file: IO[bytes]) -> None:
+        data, self._buffer = self._buffer, bytearray()
+        await asyncio.to_thread(file.write, data)
+        self._count(-self._counted)
+
+    def _count(self, change: int) -> None:
+        """Keeps account of what this spool and all spools hold in memory."""
+        global _in_memory
+        self._counted += change
+        _in_memory += change
