@@ -81,7 +81,7 @@ def elements(buffer: Buffer, start: int, end: int, encoding: Encoding) -> Iterat
             if tag == PIXEL_DATA and vr != b"SQ":
                 stop, following = _fragments_end(buffer, value, end, encoding)
             else:
-                stop, following = _sequence_end(buffer, value, end, inner_encoding(vr, encoding))
+                stop, following = _skip(buffer, value, end, _inside(vr, encoding), in_item=False)
         else:
             stop = following = value + length
             if stop > end:
@@ -93,15 +93,15 @@ def elements(buffer: Buffer, start: int, end: int, encoding: Encoding) -> Iterat
 
 
 def items(buffer: Buffer, sequence: Element, encoding: Encoding) -> Iterator[Element]:
-    """The items of a sequence; each holds a data set in `inner_encoding` of the sequence."""
-    inner = inner_encoding(sequence.vr, encoding) if not sequence.defined else encoding
+    """The items of a sequence; each holds a data set in the `item_encoding` of the sequence."""
+    inner = item_encoding(sequence, encoding)
     position = sequence.value
     while position < sequence.end:
         tag, _, value, length = header(buffer, position, sequence.end, inner)
         if tag != ITEM:
             raise Malformed(f"{tag:08X} in the place of an item")
         if length == UNDEFINED:
-            stop, following = _item_end(buffer, value, sequence.end, inner)
+            stop, following = _skip(buffer, value, sequence.end, inner, in_item=True)
         else:
             stop = following = value + length
             if stop > sequence.end:
@@ -129,18 +129,14 @@ def header(buffer: Buffer, position: int, end: int, encoding: Encoding) -> tuple
     return tag, vr, position + 12, reader.long.unpack_from(buffer, position + 8)[0]
 
 
-def inner_encoding(vr: bytes, encoding: Encoding) -> Encoding:
-    """How the items of an undefined length are written: those of a UN are implicit little endian (PS3.5 6.2.2)."""
+def item_encoding(sequence: Element, encoding: Encoding) -> Encoding:
+    """How the items of a sequence in a data set of `encoding` are written."""
+    return encoding if sequence.defined else _inside(sequence.vr, encoding)
+
+
+def _inside(vr: bytes, encoding: Encoding) -> Encoding:
+    """The items of a UN of undefined length are implicit little endian (PS3.5 6.2.2)."""
     return IMPLICIT_LITTLE if vr == b"UN" else encoding
-
-
-def _sequence_end(buffer: Buffer, position: int, end: int, encoding: Encoding) -> tuple[int, int]:
-    """Where the delimiter of an undefined-length sequence begins and ends."""
-    return _skip(buffer, position, end, encoding, in_item=False)
-
-
-def _item_end(buffer: Buffer, position: int, end: int, encoding: Encoding) -> tuple[int, int]:
-    return _skip(buffer, position, end, encoding, in_item=True)
 
 
 def _skip(buffer: Buffer, position: int, end: int, encoding: Encoding, *, in_item: bool) -> tuple[int, int]:
@@ -158,8 +154,7 @@ def _skip(buffer: Buffer, position: int, end: int, encoding: Encoding, *, in_ite
         if not inside_item and tag != ITEM:
             raise Malformed(f"{tag:08X} in the place of an item")
         if length == UNDEFINED:
-            nested = current if not inside_item else inner_encoding(vr, current)
-            stack.append((not inside_item, nested))
+            stack.append((not inside_item, _inside(vr, current) if inside_item else current))
             position = value
         else:
             position = value + length

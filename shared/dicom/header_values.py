@@ -1,0 +1,83 @@
+"""Single attributes of an encoded data set, read when they are asked for (PS3.5 6.2)."""
+
+import math
+from collections.abc import Iterator
+from struct import Struct
+
+from .scan import PIXEL_DATA, Buffer, Element, Encoding, elements, item_encoding, items
+
+_BINARY = {b"US": "H", b"SS": "h", b"UL": "L", b"SL": "l", b"FL": "f", b"FD": "d"}
+
+
+class HeaderValues:
+    """The attributes of one data set or item; those of its sequences have `HeaderValues` of their own.
+
+    What is missing, empty or no number reads as None or as nothing at all: whoever asks decides what that means.
+    Elements behind Pixel Data are not looked at, so the beginning of a file is enough. Raises `Malformed` at first.
+    """
+
+    def __init__(self, buffer: Buffer, start: int, end: int, encoding: Encoding) -> None:
+        self._buffer = buffer
+        self._encoding = encoding
+        self._elements: dict[int, Element] = {}
+        for element in elements(buffer, start, end, encoding):
+            if element.tag == PIXEL_DATA:
+                break
+            self._elements[element.tag] = element
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._elements
+
+    def raw(self, tag: int) -> bytes:
+        """The bytes of a value as they are encoded."""
+        element = self._elements.get(tag)
+        return bytes(self._buffer[element.value : element.end]) if element else b""
+
+    def words(self, tag: int, vr: bytes = b"US") -> tuple[int, ...]:
+        """Binary numbers: `vr` is their VR where the encoding has none, or another one than for numbers."""
+        return tuple(int(number) for number in self._binary(tag, vr))
+
+    def word(self, tag: int, vr: bytes = b"US") -> int | None:
+        """The first of `words`."""
+        return next(iter(self.words(tag, vr)), None)
+
+    def text(self, tag: int) -> str:
+        """The whole value as ASCII-like text without padding."""
+        return self.raw(tag).decode("latin-1").strip(" \0")
+
+    def number(self, tag: int) -> float | None:
+        """The first value of a number string (DS, IS), finite."""
+        try:
+            number = float(self.text(tag).partition("\\")[0])
+        except ValueError:
+            return None
+        return number if math.isfinite(number) else None
+
+    def items(self, tag: int) -> Iterator["HeaderValues"]:
+        """The items of a sequence, one after another."""
+        sequence = self._elements.get(tag)
+        if sequence is None:
+            return
+        encoding = item_encoding(sequence, self._encoding)
+        for item in items(self._buffer, sequence, self._encoding):
+            yield HeaderValues(self._buffer, item.value, item.end, encoding)
+
+    def item(self, tag: int, index: int = 0) -> "HeaderValues | None":
+        """One item of a sequence; those before it are skipped, not read."""
+        sequence = self._elements.get(tag)
+        if sequence is None:
+            return None
+        encoding = item_encoding(sequence, self._encoding)
+        for number, item in enumerate(items(self._buffer, sequence, self._encoding)):
+            if number == index:
+                return HeaderValues(self._buffer, item.value, item.end, encoding)
+        return None
+
+    def _binary(self, tag: int, vr: bytes) -> tuple[float, ...]:
+        element = self._elements.get(tag)
+        if element is None:
+            return ()
+        own = element.vr if element.vr in _BINARY else vr
+        form = Struct(self._encoding.order + _BINARY[own])
+        whole = element.value + (element.end - element.value) // form.size * form.size
+        return tuple(value for (value,) in form.iter_unpack(self._buffer[element.value : whole]))
