@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def start(options: Namespace) -> int:
     """Runs the store and the host until Ctrl-C, or until one of them ends by itself."""
-    url = f"http://{options.host if options.host != '0.0.0.0' else '127.0.0.1'}:{options.port}"  # noqa: S104
+    url = f"http://localhost:{options.port}"
     if not port_is_free(options.port, options.host):
         raise CommandError(f"Port {options.port} is taken: stop what listens there, or choose another with --port")
     for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
@@ -177,6 +177,8 @@ def start_host(options: Namespace, settings: Mapping[str, str]) -> "subprocess.P
     command += ["--host", options.host, "--port", str(options.port), "--directory", str(ROOT)]
     if options.workers:
         command += ["--workers", str(options.workers)]
+    if not (options.storage or options.in_memory):
+        command += ["--state", str(data_directory(options) / "timers")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP

@@ -33,7 +33,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     start = commands.add_parser("start", help="install what is missing, then run storage and emulator until Ctrl-C")
     start.add_argument("--port", type=port, default=8080, help="port of the emulator (8080)")
-    start.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1; 0.0.0.0 for all)")
+    start.add_argument("--host", default="localhost", help="address to listen on (localhost; 0.0.0.0 for all)")
     start.add_argument("--workers", type=count, default=None, metavar="N", help="worker processes (1)")
     add_store_options(start)
 
