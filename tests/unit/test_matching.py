@@ -240,14 +240,14 @@ def reference_wildcard(pattern: str, text: str) -> bool:
     return len(text) in reachable
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(LETTERS, TEXTS)
 def test_qry_40_pattern_equals_reference(pattern: str, text: str) -> None:
     """500 examples; 5,000 with --full."""
     assert Pattern(pattern).matches(text) is reference_wildcard(pattern, text)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(LETTERS, TEXTS)
 def test_qry_40_prefix_is_a_prefix_of_all_that_match(pattern: str, text: str) -> None:
     """500 examples; 5,000 with --full."""
@@ -256,7 +256,7 @@ def test_qry_40_prefix_is_a_prefix_of_all_that_match(pattern: str, text: str) ->
         assert text.startswith(matcher.prefix)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.data())
 def test_qry_40_pattern_made_from_a_text_finds_it(data: st.DataObject) -> None:
     """500 examples; 5,000 with --full: wildcards put in place of pieces of the text itself."""
@@ -282,7 +282,7 @@ def reference_words(text: str) -> Iterator[str]:
             word += sign
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text(alphabet="ab ^='-é山", max_size=6), st.text(alphabet="ab ^='-é山", max_size=16))
 def test_qry_37_fuzzy_equals_reference(query: str, name: str) -> None:
     """500 examples; 5,000 with --full."""
@@ -293,7 +293,7 @@ def test_qry_37_fuzzy_equals_reference(query: str, name: str) -> None:
     assert Words.of(query).matches(name) is expected
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.text(alphabet=string.printable + "äÄßẞØłΣςéガがあ\u0301İıſK", max_size=12), st.sampled_from(["LO", "PN", "AE"])
 )
@@ -306,7 +306,7 @@ def test_qry_30_normal_text_is_a_fixed_point_and_ignores_case(text: str, vr: str
     assert normal_text(vr, text + " \0") == form
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.dates(), st.none() | st.dates(), st.none() | st.dates())
 def test_qry_34_date_ranges_equal_reference(stored: date, first: date | None, last: date | None) -> None:
     """500 examples; 5,000 with --full."""
@@ -320,7 +320,7 @@ def test_qry_34_date_ranges_equal_reference(stored: date, first: date | None, la
     assert Between(text(first), text(last)).matches(form) is expected
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.datetimes(), st.datetimes(), st.integers(0, 6))
 def test_tag_23_date_times_stand_in_their_own_order(one: datetime, other: datetime, parts: int) -> None:
     """500 examples; 5,000 with --full."""
@@ -339,7 +339,7 @@ def test_tag_23_date_times_stand_in_their_own_order(one: datetime, other: dateti
     assert (form == other_form) is (abs(start - other_start) < timedelta(microseconds=1))
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 5))
 def test_tag_23_integers_equal_reference(number: int, zeros: int) -> None:
     """500 examples; 5,000 with --full."""
@@ -351,7 +351,7 @@ def test_tag_23_integers_equal_reference(number: int, zeros: int) -> None:
     assert normal_form("SL", element("SL", number)) == form
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_tag_23_doubles_equal_reference(one: float, other: float) -> None:
     """500 examples; 5,000 with --full."""
@@ -359,7 +359,7 @@ def test_tag_23_doubles_equal_reference(one: float, other: float) -> None:
     assert normal_form("FD", element("FD", one)) == normal_double(f"{one:.17g}")
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from([Equal("a"), OneOf(frozenset({"a"})), Between("a", "b"), Pattern("a*"), Words(("a",))]))
 def test_qry_40_only_universal_matching_meets_a_missing_value(matcher: Matcher) -> None:
     """QRY-34, QRY-40"""
