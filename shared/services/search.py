@@ -1,0 +1,23 @@
+"""The search transaction (QIDO-RS, PS3.18 10.6)."""
+
+from ..dicom.attributes import Level
+from ..dicomweb.search_parameters import Search
+from ..storage.index import Index
+from ..storage.projections import Projections
+from .search_criteria import criteria
+from .search_lookups import Lookups
+from .search_reading import Reader
+from .search_results import Item, items
+
+
+async def search_items(index: Index, projections: Projections, partition: str, search: Search) -> list[Item]:
+    """The DICOM JSON data sets of the page asked for, newest first; none if nothing matches."""
+    lookups = Lookups(index, partition)
+    reader = Reader(lookups, projections, criteria(search))
+    if search.resource.item is Level.STUDY:
+        found = await reader.studies(search.page)
+    elif search.resource.item is Level.SERIES:
+        found = await reader.series(search.page)
+    else:
+        found = await reader.instances(search.page)
+    return await items(search, found, lookups) if found else []

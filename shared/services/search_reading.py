@@ -1,0 +1,256 @@
+"""Finds the studies, series and instances that a search asks for, newest first (QRY-70, protocol rule 32).
+
+Where UIDs say which studies can be meant, their partitions of the index are read and nothing else. Otherwise the rows
+of `studies` are read in their order, newest first, no further than the page needs. Instances are in the index alone.
+"""
+
+import heapq
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from ..dicom.attributes import MODALITY
+from ..dicomweb.query_string import Page
+from ..storage.projections import Projections
+from ..storage.records import Attributes, InstanceKey, InstanceRecord, SeriesRecord
+from .search_criteria import Criteria, form_of, modality_condition, series_condition, study_condition
+from .search_lookups import MOST_PARALLEL, Lookups, in_parallel
+
+MOST_DESCENTS = 64
+"""Studies whose partitions are read one by one; of more, the rows of all are read in their order."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A study, series (`series`) or instance (`record`) that matches. `attributes` are those of its row."""
+
+    study: str
+    created: int
+    series: str = ""
+    attributes: Attributes | None = None
+    record: InstanceRecord | None = None
+
+    @property
+    def order(self) -> tuple[int, str, str, str]:
+        """Sorts the newest first, and always in the same way (QRY-70)."""
+        return -self.created, self.study, self.series, self.record.key.instance if self.record else ""
+
+
+class Reader:
+    """Reads for one search in one data partition."""
+
+    def __init__(self, lookups: Lookups, projections: Projections, wanted: Criteria) -> None:
+        self._lookups = lookups
+        self._index = lookups.index
+        self._partition = lookups.partition
+        self._projections = projections
+        self._wanted = wanted
+
+    # -- studies
+
+    async def studies(self, page: Page) -> list[Found]:
+        """The page of the studies that match."""
+        return await _taken(self._all_studies(), page)
+
+    def _all_studies(self) -> AsyncIterator[Found]:
+        return self._named_studies() if self._wanted.studies is not None else self._scanned_studies()
+
+    async def _named_studies(self) -> AsyncGenerator[Found]:
+        """Point reads of the studies whose UIDs are given."""
+        wanted = self._wanted
+        records = await self._lookups.studies(wanted.studies or ())
+        fitting = [study for study, record in records.items() if wanted.study_matches(record.attributes)]
+        if wanted.modalities is not None:
+            series = await self._lookups.series(fitting)
+            fitting = [study for study in fitting if self._has_modality(series[study])]
+        found = (Found(study, records[study].created, attributes=records[study].attributes) for study in fitting)
+        for each in sorted(found, key=lambda each: each.order):
+            yield each
+
+    def _has_modality(self, series: Iterable[SeriesRecord]) -> bool:
+        modalities = self._wanted.modalities
+        return modalities is None or any(modalities.matches(form_of(each.attributes, MODALITY)) for each in series)
+
+    async def _scanned_studies(self) -> AsyncGenerator[Found]:
+        """The rows of studies, each looked for among those that have the modalities.
+
+        A series never begins before its study. So once the series have been read back to when a study began, it is
+        known whether the study has one that fits.
+        """
+        wanted = self._wanted
+        fitting: set[str] = set()
+        rows = self._projections.studies(self._partition, study_condition(wanted))
+        async with _closing(rows), _closing(self._series_with_modalities()) as series:
+            upcoming = await anext(series, None)
+            async for row in rows:
+                while upcoming is not None and upcoming.created >= row.created:
+                    fitting.add(upcoming.study)
+                    upcoming = await anext(series, None)
+                if wanted.modalities is not None and row.study not in fitting:
+                    continue
+                if wanted.study_matches(row.attributes):
+                    yield Found(row.study, row.created, attributes=row.attributes)
+
+    async def _series_with_modalities(self) -> AsyncGenerator[Found]:
+        modalities = self._wanted.modalities
+        if modalities is None:
+            return
+        rows = self._projections.series(self._partition, modality_condition(modalities))
+        async with _closing(rows):
+            async for row in rows:
+                if modalities.matches(form_of(row.attributes, MODALITY)):
+                    yield Found(row.study, row.created, row.series, row.attributes)
+
+    async def _study_uids(self) -> list[str] | None:
+        """All studies that series or instances may belong to; None if any may."""
+        if self._wanted.about_studies:
+            return [each.study async for each in self._all_studies()]
+        return None if self._wanted.studies is None else sorted(self._wanted.studies)
+
+    # -- series
+
+    async def series(self, page: Page) -> list[Found]:
+        """The page of the series that match."""
+        studies = await self._study_uids()
+        if studies is not None and (self._wanted.studies is not None or len(studies) <= MOST_DESCENTS):
+            return sorted(await self._series_of(studies), key=lambda each: each.order)[page.offset : page.end]
+        return await self._scanned_page(page, None if studies is None else set(studies))
+
+    async def _series_of(self, studies: Sequence[str]) -> list[Found]:
+        """The series that match, in no order, from the partitions of these studies."""
+
+        series = await self._lookups.series(studies)
+        return [
+            Found(study, each.created, each.series, each.attributes)
+            for study in studies
+            for each in series[study]
+            if self._wanted.series_matches(each.series, each.attributes)
+        ]
+
+    async def _scanned_series(self, studies: set[str] | None) -> AsyncGenerator[Found]:
+        """The rows of series, newest first, of these studies or of all."""
+        wanted = self._wanted
+        rows = self._projections.series(self._partition, series_condition(wanted))
+        async with _closing(rows):
+            async for row in rows:
+                if (studies is None or row.study in studies) and wanted.series_matches(row.series, row.attributes):
+                    yield Found(row.study, row.created, row.series, row.attributes)
+
+    async def _scanned_page(self, page: Page, studies: set[str] | None) -> list[Found]:
+        """While a large study is being deleted its series may still have rows; they are looked up and passed over."""
+        found: list[Found] = []
+        rows = self._scanned_series(studies)
+        async with _closing(rows):
+            async for each in rows:
+                found.append(each)
+                if len(found) == page.end:
+                    found[page.offset :] = await self._still_there(found[page.offset :])
+                if len(found) == page.end:
+                    return found[page.offset :]
+        return await self._still_there(found[page.offset :])
+
+    async def _still_there(self, found: list[Found]) -> list[Found]:
+        there = await self._lookups.studies(each.study for each in found)
+        return [each for each in found if each.study in there]
+
+    # -- instances
+
+    async def instances(self, page: Page) -> list[Found]:
+        """The page of the instances that match."""
+        wanted = self._wanted
+        if wanted.about_series:
+            scopes: list[tuple[str, str]] | None = await self._series_scopes()
+        else:
+            studies = await self._study_uids()
+            scopes = None if studies is None else [(study, "") for study in studies]
+        if scopes is None:
+            return await _newest(self._scanned_instances(None), page)
+        partitions = {study for study, _ in scopes}
+        if wanted.studies is None and len(partitions) > MOST_DESCENTS:
+            return await _newest(self._scanned_instances(set(scopes)), page)
+        found = [each for some in await in_parallel(self._instances_of, _merged(scopes)) for each in some]
+        return heapq.nsmallest(page.end, found, key=lambda each: each.order)[page.offset :]
+
+    async def _series_scopes(self) -> list[tuple[str, str]]:
+        """Study and series of all series that match."""
+        wanted = self._wanted
+        studies = await self._study_uids()
+        if studies is not None and not wanted.series_filters and wanted.series is not None and wanted.studies:
+            return [(study, series) for study in studies for series in wanted.series]
+        if studies is not None and (wanted.studies is not None or len(studies) <= MOST_DESCENTS):
+            return [(each.study, each.series) for each in await self._series_of(studies)]
+        rows = self._scanned_series(None if studies is None else set(studies))
+        return [(each.study, each.series) async for each in rows]
+
+    async def _instances_of(self, scope: tuple[str, frozenset[str]]) -> list[Found]:
+        """The instances of a study that match: of the given series, or of all if there are none given."""
+        study, series = scope
+        wanted = self._wanted
+        only = next(iter(series)) if len(series) == 1 else None
+        if only is not None and wanted.instances is not None and len(wanted.instances) <= MOST_PARALLEL:
+            keys = [InstanceKey(self._partition, study, only, instance) for instance in sorted(wanted.instances)]
+            records = [record for record in await in_parallel(self._index.instance, keys) if record is not None]
+        else:
+            records = await self._index.instances(self._partition, study, only)
+        return [
+            _found(record) for record in records if self._fits(record) and (not series or record.key.series in series)
+        ]
+
+    async def _scanned_instances(self, scopes: set[tuple[str, str]] | None) -> AsyncGenerator[Found]:
+        """Every instance there is, of these scopes or of all, in no order."""
+        rows = self._index.all_instances(self._partition)
+        async with _closing(rows):
+            async for record in rows:
+                key = record.key
+                if scopes is not None and not {(key.study, ""), (key.study, key.series)} & scopes:
+                    continue
+                if self._fits(record):
+                    yield _found(record)
+
+    def _fits(self, record: InstanceRecord) -> bool:
+        return self._wanted.instances is None or record.key.instance in self._wanted.instances
+
+
+def _found(record: InstanceRecord) -> Found:
+    return Found(record.key.study, record.version, record.key.series, record=record)
+
+
+def _merged(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, frozenset[str]]]:
+    """Scopes of one study together, so that its partition is read once."""
+    series: dict[str, set[str]] = {}
+    for study, one in scopes:
+        series.setdefault(study, set()).update({one} if one else ())
+    return [(study, frozenset(some)) for study, some in series.items()]
+
+
+async def _taken(found: AsyncIterator[Found], page: Page) -> list[Found]:
+    """The page of what comes in order, read no further."""
+    taken: list[Found] = []
+    skipped = 0
+    async with _closing(found):
+        async for each in found:
+            if skipped < page.offset:
+                skipped += 1
+                continue
+            taken.append(each)
+            if len(taken) == page.limit:
+                break
+    return taken
+
+
+async def _newest(found: AsyncIterable[Found], page: Page) -> list[Found]:
+    """The page of what comes in no order; only as many are kept as the page needs."""
+    kept: list[Found] = []
+    async for each in found:
+        kept.append(each)
+        if len(kept) >= 2 * page.end + 1000:
+            kept = heapq.nsmallest(page.end, kept, key=lambda each: each.order)
+    return heapq.nsmallest(page.end, kept, key=lambda each: each.order)[page.offset :]
+
+
+def _closing(rows: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:
+    """Ends a query that is not read to its end; every reader of rows is a generator."""
+    return aclosing(cast(AsyncGenerator[T, None], rows))
