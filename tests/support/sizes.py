@@ -15,10 +15,13 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
+    "bodies made up for the multipart reader": Size(200, 2_000),
     "bytes of a large file": Size(30_000_000, 300_000_000),
     "parts of one request": Size(100, 1_000),
     "levels of nested sequences": Size(1_000, 1_000),
     "instances of one study deleted at once": Size(300, 10_000),
+    "random schedules of several processes": Size(150, 3_000),
     "studies searched": Size(300, 3_000),
+    "random searches": Size(200, 2_000),
     "bytes streamed through the real worker": Size(100_000_000, 100_000_000),
 }

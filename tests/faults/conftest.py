@@ -1,0 +1,52 @@
+"""Storage for fault tests: theirs alone, since they kill, count and read the whole change feed."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.azurite import free_azurite_ports, start_azurite
+from shared.settings import Settings
+from shared.storage.azure import AzureStorage
+from shared.storage.primitives import Storage
+from tests.support.stepping import Process
+
+ENGINES = ("azurite",)
+
+NewProcess = Callable[..., Process]
+
+
+@pytest.fixture(scope="module")
+def faulty_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Connection string of an Azurite that the tests of one module have to themselves."""
+    process = start_azurite(None, free_azurite_ports(), tmp_path_factory.mktemp("azurite") / "azurite.log")
+    try:
+        process.wait_until_ready()
+        yield process.connection_string
+    finally:
+        process.stop()
+
+
+@pytest.fixture(params=ENGINES)
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty store."""
+    connection_string = request.getfixturevalue("faulty_azurite")
+    engine: Storage = AzureStorage(Settings.model_validate({"AzureWebJobsStorage": connection_string}))
+    await engine.prepare()
+    await engine.reset()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+async def process(storage: Storage) -> AsyncIterator[NewProcess]:
+    """Makes processes of the product over the store; those that are left are killed after the test."""
+    made: list[Process] = []
+
+    def make(name: str) -> Process:
+        made.append(Process(storage, name))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()

@@ -1,0 +1,371 @@
+"""Each trace that once broke the commit protocol on paper, driven through the real code step by step.
+
+The numbers are those of the list of violations that the protocol's model found; rules are the protocol's.
+"""
+
+import asyncio
+
+import pytest
+
+from shared.clock import HOUR, SECOND
+from shared.errors import NotFound
+from shared.services import change_feed as change_feed_service
+from shared.storage import names
+from shared.storage.files import Files
+from shared.storage.garbage import Ages, GarbageCollector
+from shared.storage.primitives import BlobMissing, EntityExists, Storage
+from shared.storage.records import DEFAULT_PARTITION, Action, InstanceKey, Outcome, State
+from tests.faults.conftest import NewProcess
+from tests.support.invariants import check_store, whole_feed
+from tests.support.stepping import Process
+
+pytestmark = pytest.mark.integration
+
+
+async def _settled(process: Process, storage: Storage, study: str = "1.2") -> list[tuple[Action, str]]:
+    """Repairs the study as the timer would and checks the whole store; the feed as (action, instance)."""
+    await process.repair(study)
+    feed = await check_store(process.services, storage)
+    return [(entry.action, entry.key.instance) for entry in feed]
+
+
+async def test_trace_01_lost_answer_of_the_feed_insert(process: NewProcess, storage: Storage) -> None:
+    """The insert at position 1 arrived, its answer did not: the entry is not appended again (rule 17)."""
+    a = process("A")
+    task = a.begin(a.store("1"))
+    await (await a.reach("insert changefeed")).lose_answer()
+    assert await a.finish(task) is Outcome.CREATED
+    assert await _settled(process("R"), storage) == [(Action.CREATE, "1")]
+
+
+async def test_trace_01_feed_insert_that_arrives_late(process: NewProcess, storage: Storage) -> None:
+    """The insert got no answer, a second one took the position, and then the first arrives (rule 17)."""
+    a = process("A")
+    task = a.begin(a.store("1"))
+    step = await a.reach("insert changefeed")
+    step.lose_request()
+    assert await a.finish(task) is Outcome.CREATED
+    with pytest.raises(EntityExists):
+        await step.run()
+    assert await _settled(process("R"), storage) == [(Action.CREATE, "1")]
+
+
+async def test_trace_02_repairer_appends_first(process: NewProcess, storage: Storage) -> None:
+    """A commits; R settles the row; A appends: the event is there (rules 16 and 17)."""
+    a, r = process("A"), process("R")
+    task = a.begin(a.store("1"))
+    await a.reach("insert changefeed")
+    await r.repair()
+    assert await a.finish(task) is Outcome.CREATED
+    assert await _settled(r, storage) == [(Action.CREATE, "1")]
+
+
+async def test_trace_03_repairer_with_a_slow_clock(process: NewProcess, storage: Storage) -> None:
+    """The entry that R wrote carries an earlier time than A's commit; A finds it by position (rule 16)."""
+    a, r = process("A"), process("R")
+    r.clock.ahead = -30 * SECOND
+    task = a.begin(a.store("1"))
+    await a.reach("insert changefeed")
+    await r.repair()
+    assert await a.finish(task) is Outcome.CREATED
+    assert await _settled(r, storage) == [(Action.CREATE, "1")]
+
+
+async def test_trace_04_deletion_settles_the_store_before_it(process: NewProcess, storage: Storage) -> None:
+    """A commits and stops; D deletes: create stands before delete in the feed (rule 14)."""
+    a, d = process("A"), process("D")
+    task = a.begin(a.store("1"))
+    await a.reach("insert changefeed")
+    await d.delete("1")
+    await a.finish(task)
+    assert await _settled(d, storage) == [(Action.CREATE, "1"), (Action.DELETE, "1")]
+
+
+async def test_trace_05_second_store_shows_the_study(process: NewProcess, storage: Storage) -> None:
+    """A commits a new study and stops; when B's store into it is answered, search shows the study (rule 14)."""
+    a, b = process("A"), process("B")
+    task = a.begin(a.store("1"))
+    await a.reach("transact studies")
+    assert await b.store("2") is Outcome.CREATED
+    assert [each.study async for each in b.services.projections.studies(DEFAULT_PARTITION)] == ["1.2"]
+    await a.finish(task)
+    await _settled(b, storage)
+
+
+async def test_trace_06_older_values_do_not_overwrite_newer(process: NewProcess, storage: Storage) -> None:
+    """A commits name Old, B name New and writes it to `studies`; A's write comes last and is dropped (rule 19)."""
+    first, a, b = process("first"), process("A"), process("B")
+    await first.store("1", name="First")
+    task = a.begin(a.store("2", name="Old"))
+    await a.reach("replace studies")
+    assert await b.store("3", name="New") is Outcome.CREATED
+    await a.finish(task)
+    shown = [each.attributes async for each in b.services.projections.studies(DEFAULT_PARTITION)]
+    assert shown == [{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "New"}]}}]
+    await _settled(b, storage)
+
+
+async def test_trace_07_deleted_study_does_not_come_back(process: NewProcess, storage: Storage) -> None:
+    """A commits and stops; D deletes the study; A's projection meets the tombstone (rule 20)."""
+    a, d = process("A"), process("D")
+    task = a.begin(a.store("1"))
+    await a.reach("transact studies")
+    await d.delete()
+    await a.finish(task)
+    assert [each async for each in d.services.projections.studies(DEFAULT_PARTITION)] == []
+    await _settled(d, storage)
+
+
+async def test_trace_08_reborn_study_is_shown_once(process: NewProcess, storage: Storage) -> None:
+    """D deletes and stops before `studies`; A stores the study again: the old life's row does not show (rule 9b)."""
+    a, d = process("A"), process("D")
+    await a.store("1")
+    task = d.begin(d.delete())
+    await d.reach("get studies")
+    assert await a.store("1") is Outcome.CREATED
+    assert len([each async for each in a.services.projections.studies(DEFAULT_PARTITION)]) == 1
+    await d.finish(task)
+    await _settled(a, storage)
+
+
+@pytest.mark.parametrize("action", ["post", "put", "delete"])
+async def test_trace_09_lost_answer_of_the_transaction(action: str, process: NewProcess, storage: Storage) -> None:
+    """The transaction is in, its answer lost: no duplicate, no 404, no second entry (rules 11d and 12)."""
+    a = process("A")
+    expected = [(Action.CREATE, "1")]
+    if action != "post":
+        await a.store("1")
+    if action == "delete":
+        deletion = a.begin(a.delete("1"))
+        await (await a.reach("transact index")).lose_answer()
+        await a.finish(deletion)
+        expected.append((Action.DELETE, "1"))
+    else:
+        store = a.begin(a.store("1", replace=action == "put"))
+        step = await a.reach("transact index")
+        if action == "put":  # the insert is refused; then the replacement's answer is lost
+            await step.let_pass()
+            step = await a.reach("transact index")
+            expected.append((Action.UPDATE, "1"))
+        await step.lose_answer()
+        assert await a.finish(store) in {Outcome.CREATED, Outcome.REPLACED}
+    assert await _settled(process("R"), storage) == expected
+
+
+async def test_trace_09_lost_request_is_sent_again(process: NewProcess, storage: Storage) -> None:
+    """The transaction went nowhere: the study row is unchanged, and the same transaction goes again (rule 11d)."""
+    a = process("A")
+    task = a.begin(a.store("1"))
+    (await a.reach("transact index")).lose_request()
+    assert await a.finish(task) is Outcome.CREATED
+    assert await _settled(process("R"), storage) == [(Action.CREATE, "1")]
+
+
+async def test_trace_10_instance_row_is_read_before_the_study_row(process: NewProcess, storage: Storage) -> None:
+    """The transaction arrives between the two reads of a process in doubt: it finds its own commit (rule 11d)."""
+    a = process("A")
+    task = a.begin(a.store("1"))
+    late = await a.reach("transact index")
+    late.lose_request()
+    await a.reach("get index study")
+    await late.run()
+    assert await a.finish(task) is Outcome.CREATED
+    assert await _settled(process("R"), storage) == [(Action.CREATE, "1")]
+
+
+async def test_trace_11_refusal_shows_what_feed_and_search_have(process: NewProcess, storage: Storage) -> None:
+    """A commits and is killed; the repeated request gets 45070, and by then feed and search know it (rule 13)."""
+    a, b = process("A"), process("B")
+    a.begin(a.store("1"))
+    await a.reach("insert changefeed")
+    a.kill()
+    assert await b.store("1") is Outcome.DUPLICATE
+    assert [entry.action for entry in await whole_feed(b.services)] == [Action.CREATE]
+    assert [each.study async for each in b.services.projections.studies(DEFAULT_PARTITION)] == ["1.2"]
+    await _settled(b, storage)
+
+
+async def test_trace_11_refused_deletion_shows_the_first(process: NewProcess, storage: Storage) -> None:
+    """The same for DELETE and 404."""
+    a, b = process("A"), process("B")
+    await a.store("1")
+    a.begin(a.delete())
+    await a.reach("insert changefeed")
+    a.kill()
+    with pytest.raises(NotFound):
+        await b.delete()
+    assert [entry.action for entry in await whole_feed(b.services)] == [Action.CREATE, Action.DELETE]
+    assert [each async for each in b.services.projections.studies(DEFAULT_PARTITION)] == []
+    await _settled(b, storage)
+
+
+async def test_trace_12_closed_window_stays_closed(process: NewProcess, storage: Storage) -> None:
+    """A takes its time and stops; a reader takes the window up to now; A's entry comes behind it (rule 29)."""
+    a, reader = process("A"), process("reader")
+    task = a.begin(a.store("1"))
+    await a.reach("insert changefeed")
+    edge = reader.clock()
+    assert await reader.services.change_feed.page(0, edge, 0, 200) == []
+    await a.finish(task)
+    assert await reader.services.change_feed.page(0, edge, 0, 200) == []
+    assert len(await reader.services.change_feed.page(edge, None, 0, 200)) == 1
+    await _settled(reader, storage)
+
+
+async def test_trace_13_times_never_go_back(process: NewProcess, storage: Storage) -> None:
+    """B's clock is ahead of A's, and B appends first (rule 16)."""
+    a, b = process("A"), process("B")
+    b.clock.ahead = 20 * SECOND
+    await b.store("1")
+    await a.store("2")
+    feed = await whole_feed(a.services)
+    assert feed[0].timestamp <= feed[1].timestamp
+    await _settled(a, storage)
+
+
+async def _store_many(process: Process, count: int, series: str = "1.2.3") -> None:
+    await asyncio.gather(*(process.store(str(number), series=series) for number in range(1, count + 1)))
+
+
+async def test_trace_14_half_a_study_is_not_left(process: NewProcess, storage: Storage) -> None:
+    """D removes the first rows of 150 and is killed: the mark says that the rest must go (rules 23 to 26)."""
+    a, d, r = process("A"), process("D"), process("R")
+    await _store_many(a, 150)
+    d.begin(d.delete())
+    await (await d.reach("transact index")).let_pass()  # the mark
+    await (await d.reach("transact index")).let_pass()  # the first piece
+    await d.reach("transact index")
+    d.kill()
+    assert await r.services.index.study(DEFAULT_PARTITION, "1.2") is None
+    assert await r.services.index.instances(DEFAULT_PARTITION, "1.2") == []
+    actions = [action for action, _ in await _settled(r, storage)]
+    assert actions.count(Action.DELETE) == 150
+
+
+async def test_trace_15_new_instance_survives_an_old_deletion(process: NewProcess, storage: Storage) -> None:
+    """D marks the study and stops; A's store finishes the deletion first, so nobody removes A's instance (rule 9a)."""
+    a, d, r = process("A"), process("D"), process("R")
+    await _store_many(a, 120)
+    d.begin(d.delete())
+    await (await d.reach("transact index")).let_pass()
+    await d.reach("transact")
+    d.kill()
+    assert await r.store("new") is Outcome.CREATED
+    await _settled(r, storage)
+    assert [each.key.instance for each in await r.services.index.instances(DEFAULT_PARTITION, "1.2")] == ["new"]
+
+
+async def _sweeper(process: Process, hours: int) -> GarbageCollector:
+    services = process.services
+    process.clock.ahead = hours * HOUR
+    return GarbageCollector(services.storage, services.files, services.change_feed, process.clock, Ages())
+
+
+async def test_trace_16_sweep_meets_a_commit(process: NewProcess, storage: Storage) -> None:
+    """The sweep sees no row, A commits, the sweep's fence is refused: the file stays (rule 34)."""
+    a, w = process("A"), process("W")
+    await (await _sweeper(w, 0)).sweep()
+    task = a.begin(a.store("1"))
+    await a.reach("transact index")
+    await (await _sweeper(w, 25)).sweep()  # a candidate now
+    sweep = w.begin((await _sweeper(w, 50)).sweep())
+    await w.reach("insert index study")
+    assert await a.finish(task) is Outcome.CREATED
+    assert await w.finish(sweep) == 0
+    await _assert_readable(a, storage)
+
+
+async def test_trace_16_slow_store_meets_the_fence(process: NewProcess, storage: Storage) -> None:
+    """The sweep removed the file of a store that stood still: the store fails at its ETag and gives up (rule 9d)."""
+    a, w = process("A"), process("W")
+    task = a.begin(a.store("1"))
+    await a.reach("transact index")
+    await (await _sweeper(w, 25)).sweep()
+    assert await (await _sweeper(w, 50)).sweep() == 1
+    a.clock.ahead = 50 * HOUR
+    assert await a.finish(task) is Outcome.FAILED
+    assert await _settled(process("R"), storage) == []
+
+
+async def _assert_readable(process: Process, storage: Storage) -> None:
+    await _settled(process, storage)
+    for each in await process.services.index.instances(DEFAULT_PARTITION, "1.2"):
+        assert await process.services.files.read(each.file)
+
+
+async def test_trace_17_file_goes_under_a_reader(process: NewProcess, storage: Storage) -> None:
+    """The row names a file that was replaced and removed meanwhile: the row read again names another (rule 31)."""
+    a, b = process("A"), process("B")
+    await a.store("1")
+    key = InstanceKey(DEFAULT_PARTITION, "1.2", "1.2.3", "1")
+    before = await a.services.index.instance(key)
+    assert await b.store("1", replace=True) is Outcome.REPLACED
+    assert await (await _sweeper(b, 25)).follow_feed() == 1
+    assert before is not None
+    with pytest.raises(BlobMissing):
+        await a.services.files.read(before.file)
+    after = await a.services.index.instance(key)
+    assert after is not None
+    assert await a.services.files.read(after.file) == b"B 1 "
+
+
+async def test_trace_18_row_of_an_emptied_study_stays(process: NewProcess, storage: Storage) -> None:
+    """A's insert is in doubt and D deletes what it stored: the row that stays tells A of its commit (rule 10)."""
+    a, d = process("A"), process("D")
+    task = a.begin(a.store("1"))
+    await (await a.reach("transact index")).lose_answer()
+    await d.delete()
+    assert await a.finish(task) is Outcome.CREATED
+    assert await _settled(d, storage) == [(Action.CREATE, "1"), (Action.DELETE, "1")]
+
+
+async def test_trace_19_versions_in_one_tick(process: NewProcess, storage: Storage) -> None:
+    """Store, delete and store in one tick of the clock: versions grow, one entry reads as current (rules 4, 10)."""
+    a, b = process("A"), process("B")
+    a.clock.frozen = b.clock.frozen = a.clock()
+    await a.store("1")
+    await b.delete("1")
+    await b.store("1")
+    states = [each.state for each in await change_feed_service.after(b.services, 0, 10, with_metadata=False)]
+    assert states == [State.REPLACED, State.REPLACED, State.CURRENT]
+    a.clock.frozen -= 60 * SECOND
+    await a.store("1", replace=True)  # a slow clock does not give a lower version
+    await _settled(b, storage)
+
+
+async def test_trace_20_clearing_is_guarded(process: NewProcess, storage: Storage) -> None:
+    """A clears after B's commit, B is killed: B's event is still on the row (rule 18)."""
+    a, b, r = process("A"), process("B"), process("R")
+    await a.store("1")
+    clearing = a.begin(a.services.committer.close())
+    step = await a.reach("replace index study")
+    b.begin(b.store("2"))
+    await b.reach("insert changefeed")
+    b.kill()
+    await step.let_pass()
+    await a.finish(clearing)
+    assert await _settled(r, storage) == [(Action.CREATE, "1"), (Action.CREATE, "2")]
+
+
+async def test_files_outlive_their_row_for_readers(process: NewProcess, storage: Storage) -> None:
+    """A replaced file is still there until FILE_GRACE has passed (rule 33)."""
+    a = process("A")
+    await a.store("1")
+    key = InstanceKey(DEFAULT_PARTITION, "1.2", "1.2.3", "1")
+    before = await a.services.index.instance(key)
+    assert before is not None
+    await a.store("1", replace=True)
+    assert await (await _sweeper(a, 23)).follow_feed() == 0
+    assert await Files(storage, a.clock).read(before.file) == b"A 1 "
+
+
+async def test_old_rows_are_removed(process: NewProcess, storage: Storage) -> None:
+    """Empty study rows and tombstones go after ROW_KEEP, and not before (rule 35)."""
+    a = process("A")
+    await a.store("1")
+    await a.delete()
+    await a.repair()
+    assert await (await _sweeper(a, 71)).remove_old_rows() == 0
+    assert await (await _sweeper(a, 73)).remove_old_rows() == 3
+    assert [entity async for entity in storage.query(names.INDEX)] == []
+    assert [entity async for entity in storage.query(names.STUDIES)] == []

@@ -1,0 +1,62 @@
+"""What must hold of a store whenever nothing is under way: index, change feed and search tell the same story."""
+
+import itertools
+from collections import Counter
+from collections.abc import Collection
+
+from shared.composition import Services
+from shared.storage import names
+from shared.storage.primitives import Storage
+from shared.storage.records import DEFAULT_PARTITION, Action, FeedEntry, InstanceKey
+from shared.storage.rows import STUDY_ROW, instance_row, key_of_entity, study_row
+
+
+async def whole_feed(services: Services) -> list[FeedEntry]:
+    """Every entry, read by offset."""
+    entries: list[FeedEntry] = []
+    while page := await services.change_feed.page(0, None, len(entries), 200):
+        entries += page
+    return entries
+
+
+async def check_store(services: Services, storage: Storage) -> list[FeedEntry]:
+    """Asserts everything below and returns the feed."""
+    feed = await whole_feed(services)
+    assert [entry.sequence for entry in feed] == list(range(1, len(feed) + 1)), "the feed is contiguous"
+    assert all(a.timestamp <= b.timestamp for a, b in itertools.pairwise(feed)), "its times never fall"
+    doubles = [id_ for id_, count in Counter(entry.id for entry in feed).items() if count > 1]
+    assert not doubles, "no event is in it twice"
+    rows = {}
+    async for entity in storage.query(names.INDEX):
+        if entity.row == STUDY_ROW:
+            assert not study_row(entity).dirty, f"nothing is left open: {study_row(entity)}"
+        elif entity.row.startswith("instance|"):
+            rows[key_of_entity(entity)] = instance_row(entity)
+    newest: dict[InstanceKey, FeedEntry] = {}
+    for entry in feed:
+        before = newest.get(entry.key)
+        assert before is None or before.version < entry.version, f"entries of an instance are in order: {entry}"
+        if entry.action is Action.CREATE:
+            assert before is None or before.action is Action.DELETE, f"created once a life: {entry}"
+        else:
+            assert before is not None, f"{entry} of what never was"
+            assert before.action is not Action.DELETE, f"{entry} of what was deleted"
+        newest[entry.key] = entry
+    living = {key: entry for key, entry in newest.items() if entry.action is not Action.DELETE}
+    assert living.keys() == rows.keys(), "the feed knows what is there"
+    for key, row in rows.items():
+        assert living[key].version == row.version, f"the newest entry of {key} is the current one"
+    await _check_search(services, rows.keys())
+    return feed
+
+
+async def _check_search(services: Services, keys: Collection[InstanceKey]) -> None:
+    shown = [projection.study async for projection in services.projections.studies(DEFAULT_PARTITION)]
+    assert sorted(shown) == sorted({key.study for key in keys}), "search shows each study once"
+    series = [(each.study, each.series) async for each in services.projections.series(DEFAULT_PARTITION)]
+    assert sorted(series) == sorted({(key.study, key.series) for key in keys}), "and each series"
+    async for projection in services.projections.studies(DEFAULT_PARTITION):
+        study = await services.index.study(DEFAULT_PARTITION, projection.study)
+        assert study is not None
+        assert study.attributes == projection.attributes, "with the values that the index has"
+        assert study.instances == sum(key.study == study.study for key in keys), "counts are right"
