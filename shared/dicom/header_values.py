@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from struct import Struct
 
+from .byte_order import swapped
 from .scan import PIXEL_DATA, Buffer, Element, Encoding, elements, item_encoding, items
 
 _BINARY = {b"US": "H", b"SS": "h", b"UL": "L", b"SL": "l", b"FL": "f", b"FD": "d"}
@@ -40,6 +41,12 @@ class HeaderValues:
     def word(self, tag: int, vr: bytes = b"US") -> int | None:
         """The first of `words`."""
         return next(iter(self.words(tag, vr)), None)
+
+    def words_as_bytes(self, tag: int) -> bytes:
+        """A value that holds 16-bit words, little endian whatever the encoding; bytes (OB) are left as they are."""
+        element = self._elements.get(tag)
+        value = self.raw(tag)
+        return swapped(value, 2) if element and self._encoding.big_endian and element.vr != b"OB" else value
 
     def text(self, tag: int) -> str:
         """The whole value as ASCII-like text without padding."""

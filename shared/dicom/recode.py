@@ -7,6 +7,7 @@ their VR has, implicit ones get the VR that the dictionaries know.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .byte_order import swapped
 from .implicit_vr import Scope
 from .part10 import explicit_header
 from .scan import (
@@ -29,15 +30,6 @@ _WIDTHS = {
     b"FD": 8, b"OD": 8, b"OV": 8, b"SV": 8, b"UV": 8,
 }  # fmt: skip
 """Bytes of one value where their order matters."""
-
-
-def swapped(value: Buffer, width: int) -> bytes:
-    """`value` with the bytes of every `width` turned round; what is left over at the end stays."""
-    turned = bytearray(value)
-    whole = len(turned) - len(turned) % width
-    for place in range(width):
-        turned[place:whole:width] = value[width - 1 - place : whole : width]
-    return bytes(turned)
 
 
 @dataclass(slots=True)

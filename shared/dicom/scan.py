@@ -4,12 +4,13 @@ What needs a few attributes, or the bytes of a data set in another encoding, sta
 copied, and whatever the bytes say, a walk goes forward only: it ends, or it raises `Malformed`.
 """
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
-Buffer = bytes | bytearray | memoryview
+Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 UNDEFINED = 0xFFFFFFFF
 ITEM = 0xFFFEE000

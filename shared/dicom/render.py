@@ -1,0 +1,56 @@
+"""Pictures of frames for display, as JPEG or PNG (PS3.18 8.7.4; RET-84 to RET-100)."""
+
+from io import BytesIO
+
+from PIL import Image as Pillow
+
+from .colour import rgb
+from .greyscale import GreyscaleDisplay
+from .image import Image, read_image
+from .pixels import Undecodable
+from .scan import Malformed
+
+_GREYSCALE = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
+_FORMATS = {
+    "image/jpeg": ("JPEG", {"subsampling": 0}),
+    "image/png": ("PNG", {"compress_level": 3}),
+}
+
+
+def needs_first_frame(beginning: bytes, transfer_syntax: str, frame: int) -> bool:
+    """Whether the picture of `frame` depends on the values of the first frame also; raises `Undecodable`."""
+    image = read_image(beginning, transfer_syntax)
+    return frame > 1 and image.photometric in _GREYSCALE and _display(image, frame).needs_extremes
+
+
+def render_frame(
+    beginning: bytes,
+    transfer_syntax: str,
+    frame: int,
+    content: bytes,
+    first: bytes | None,
+    media_type: str,
+    quality: int,
+) -> bytes:
+    """The picture of a frame, Columns x Rows; raises `Undecodable`.
+
+    `beginning` is the file up to its pixel data, `content` the frame (counted from 1) as it was cut out of the file,
+    `first` the first frame if `needs_first_frame`. `quality` is that of JPEG, 1 to 100.
+    """
+    image = read_image(beginning, transfer_syntax)
+    samples = image.samples(content)
+    if image.photometric in _GREYSCALE and samples.ndim == 2:
+        picture = _display(image, frame).show(samples, image.samples(first) if first is not None else None)
+    else:
+        picture = rgb(samples, image.layout, image.photometric, image.header)
+    form, options = _FORMATS[media_type]
+    encoded = BytesIO()
+    Pillow.fromarray(picture).save(encoded, form, quality=quality, **options)
+    return encoded.getvalue()
+
+
+def _display(image: Image, frame: int) -> GreyscaleDisplay:
+    try:
+        return GreyscaleDisplay(image.header, image.layout, frame)
+    except Malformed as error:
+        raise Undecodable("a sequence cannot be read") from error
