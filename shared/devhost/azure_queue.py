@@ -25,6 +25,11 @@ class AzureQueue:
         self._client = client
         self._credential = credential
 
+    @property
+    def url(self) -> str:
+        """Where the queue is, without any signature."""
+        return self._client.url.partition("?")[0]
+
     async def receive(self, count: int, visibility: float) -> list[ReceivedMessage]:
         """Up to `count` messages."""
         pages = self._client.receive_messages(
@@ -106,7 +111,7 @@ def open_azure_queue(connection: str, queue: str) -> AzureQueue:
 def azure_queue(connection: str, queue: str, settings: Mapping[str, str]) -> AzureQueue:
     """As `open_azure_queue`, with the settings to look into."""
     options: dict[str, Any] = {"api_version": API_VERSION, "message_encode_policy": None, "message_decode_policy": None}
-    for name in (connection, f"AzureWebJobs{connection}"):
+    for name in (f"AzureWebJobs{connection}", connection):
         text = settings.get(name, "")
         if text:
             try:

@@ -65,16 +65,25 @@ def read_configuration(directory: Path, environment: MutableMapping[str, str] | 
         body_limit=whole_number(environment, BODY_LIMIT_SETTING, DEFAULT_BODY_LIMIT),
         homepage=environment.get(HOMEPAGE_SETTING, "").strip().lower() != "true",
         port=whole_number(section(local, "Host"), "LocalHttpPort", DEFAULT_PORT),
-        workers=min(max(whole_number(environment, WORKERS_SETTING, 1), 1), MOST_WORKERS),
+        workers=worker_count(environment),
     )
 
 
+def worker_count(environment: Mapping[str, str]) -> int:
+    """How many workers the settings ask for; raises `HostError` for more than the host starts."""
+    count = max(whole_number(environment, WORKERS_SETTING, 1), 1)
+    if count > MOST_WORKERS:
+        raise HostError(f"{WORKERS_SETTING} must not be greater than {MOST_WORKERS}.")
+    return count
+
+
 def apply_settings(local: Mapping[str, Any], environment: MutableMapping[str, str]) -> None:
-    """Make the `Values` of `local.settings.json` environment variables, unless they are set already."""
+    """Make the `Values` of `local.settings.json` environment variables, unless they have a value already."""
     if local.get("IsEncrypted") is True:
         raise HostError("local.settings.json is encrypted: decrypt it with `func settings decrypt`.")
     for name, value in section(local, "Values").items():
-        environment.setdefault(name, str(value))
+        if not environment.get(name):
+            environment[name] = str(value)
 
 
 def queue_options(queues: Mapping[str, Any]) -> QueueOptions:

@@ -131,9 +131,7 @@ def check_routes(functions: Iterable[HostedFunction]) -> None:
             continue
         route = function.route.lower()
         if route.startswith(RESERVED):
-            raise HostError(
-                f"The route {function.route} of {function.name} conflicts with built-in routes of the host."
-            )
+            raise HostError(f"The route {function.route} of {function.name} conflicts with routes of the host itself.")
         for other in seen.setdefault(route, []):
             if not (function.methods and other.methods) or set(function.methods) & set(other.methods):
                 raise HostError(f"The route of {function.name} conflicts with the route of {other.name}.")

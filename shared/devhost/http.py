@@ -46,7 +46,8 @@ def http_handler(table: RouteTable, configuration: HostConfiguration) -> Handler
 
 def over_limits(scope: Scope) -> int:
     """414 or 431 for a request line or headers that the host does not read, else 0."""
-    line = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"]) + len(" ?HTTP/1.1\r\n")
+    query = scope["query_string"]
+    line = len(scope["method"]) + len(scope["raw_path"]) + len("  HTTP/1.1\r\n") + (len(query) + 1 if query else 0)
     if line > MOST_REQUEST_LINE:
         return 414
     headers = scope["headers"]

@@ -69,6 +69,16 @@ class Crontab:
         return None
 
 
+def within_a_minute(following: Next) -> bool:
+    """Whether a schedule is always due again within less than a minute: so short a time is not worth remembering."""
+    moment: datetime | None = datetime(2000, 1, 1, tzinfo=UTC)
+    for _ in range(3):  # the gap over the end of a minute may differ from the others
+        if moment is None or (then := following(moment)) is None or then - moment >= timedelta(minutes=1):
+            return False
+        moment = then
+    return True
+
+
 def schedule(expression: str) -> Next:
     """The function that gives the first occurrence later than a moment.
 

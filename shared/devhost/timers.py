@@ -13,7 +13,7 @@ from typing import Any
 from azure.functions.timer import TimerRequest
 
 from .functions import HostedFunction
-from .ncrontab import Next, schedule
+from .ncrontab import Next, schedule, within_a_minute
 from .waiting import happens
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class TimerListener:
         self.expression = expression
         self._next: Next = schedule(expression)
         self._state = state
-        self._use_monitor = function.trigger.get("useMonitor") is not False
+        self._use_monitor = function.trigger.get("useMonitor") is not False and not within_a_minute(self._next)
         self._run_on_startup = function.trigger.get("runOnStartup") is True
         self._stopping = asyncio.Event()
 
