@@ -15,9 +15,9 @@ import pytest
 
 from shared.errors import DicomServiceError, NotFound, Unavailable
 from shared.storage.primitives import Storage
-from shared.storage.records import Action, Outcome
+from shared.storage.records import DEFAULT_PARTITION, Action, Outcome
 from tests.faults.conftest import NewProcess
-from tests.support.invariants import check_store
+from tests.support.invariants import check_store, whole_feed
 from tests.support.stepping import Process, Step
 
 pytestmark = pytest.mark.integration
@@ -34,6 +34,7 @@ class Actor:
     instance: str
     task: "asyncio.Task[Any]" = field(init=False)
     killed: bool = False
+    checked: bool = False
 
     def begin(self) -> None:
         work = {
@@ -52,6 +53,7 @@ class Schedule:
 
     chance: random.Random
     actors: list[Actor]
+    reader: Process
     late: list[Step] = field(default_factory=list)
     kills: int = 1
     losses: int = 2
@@ -62,6 +64,10 @@ class Schedule:
         for _ in range(MOST_STEPS):
             for _ in range(4):
                 await asyncio.sleep(0)
+            for actor in self.actors:
+                if actor.task.done() and not actor.killed and not actor.checked:
+                    actor.checked = True
+                    await self._check_answer(actor)
             waiting = [(a, step) for a in self.actors if not a.killed for step in a.process.gate.steps]
             if not waiting:
                 if all(a.task.done() or a.killed for a in self.actors):
@@ -73,6 +79,24 @@ class Schedule:
                 await self._deliver(self.late.pop())
         for step in self.late:
             await self._deliver(step)
+
+    async def _check_answer(self, actor: Actor) -> None:
+        """What an answer shows is in the feed and in search (rules 13 and 14)."""
+        if actor.task.exception() is not None or actor.kind == "repair":
+            return
+        entries = [e for e in await whole_feed(self.reader.services) if e.key.instance == actor.instance]
+        if actor.kind == "delete":
+            assert any(e.action is Action.DELETE for e in entries)
+        elif actor.kind in {"post", "put"}:
+            assert any(e.action is not Action.DELETE for e in entries)
+            shown = [each async for each in self.reader.services.projections.studies(DEFAULT_PARTITION)]
+            assert len(shown) <= 1
+            alive = entries[-1].action is not Action.DELETE and await self._is_there(entries[-1].version)
+            assert shown or not alive, "the study of a stored instance is found"
+
+    async def _is_there(self, version: int) -> bool:
+        records = await self.reader.services.index.instances(DEFAULT_PARTITION, "1.2")
+        return any(each.version == version for each in records)
 
     async def _one(self, actor: Actor, step: Step) -> None:
         actor.process.gate.steps.remove(step)
@@ -101,7 +125,12 @@ class Schedule:
             await step.run()
 
 
-KINDS = ("post", "post", "put", "delete", "delete study", "repair")
+THEMES = (
+    ("post", "post", "put", "delete", "delete study", "repair"),
+    ("put", "put", "put", "repair"),
+    ("post", "delete study"),
+    ("post", "delete", "delete study"),
+)
 
 
 async def _walk(seed: int, process: NewProcess, storage: Storage) -> None:
@@ -111,9 +140,9 @@ async def _walk(seed: int, process: NewProcess, storage: Storage) -> None:
         assert await process("first").store(str(number), name="first") is Outcome.CREATED
     actors = [
         Actor(process(f"{kind} {number}"), kind, str(chance.randrange(2)))
-        for number, kind in enumerate(chance.choices(KINDS, k=chance.choice((2, 3, 4))))
+        for number, kind in enumerate(chance.choices(chance.choice(THEMES), k=chance.choice((2, 3, 4))))
     ]
-    schedule = Schedule(chance, actors)
+    schedule = Schedule(chance, actors, process("reader"))
     await schedule.run()
     repairer = process("repairer")
     await repairer.repair()
