@@ -13,9 +13,10 @@ EARLIEST: Ticks = from_datetime(datetime(1, 1, 1, tzinfo=UTC))
 LATEST: Ticks = from_datetime(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)) + SECOND - 1
 
 _DATE_TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{0,7}))?)?)? ?(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{0,7}))?)?)? ?(Z|[+-]\d\d:?\d\d)?",
+    re.IGNORECASE | re.ASCII,
 )
-_INTEGER = re.compile(r"\s*[+-]?\d{1,40}\s*")
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _integer(values: dict[str, str], name: str, default: int, least: int, most: 
     text = values.get(name.lower())
     if text is None:
         return default
-    if not _INTEGER.fullmatch(text) or not text.isascii():
+    if not _INTEGER.fullmatch(text):
         raise InvalidParameter(name, f"The value '{text}' is not valid for {name}.")
     number = int(text)
     if not least <= number <= most:
@@ -150,7 +151,7 @@ def _date_time(values: dict[str, str], name: str) -> _Moment | None:
 
 
 def _rfc_1123(text: str) -> _Moment:
-    if not re.fullmatch(r"[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d\d:\d\d:\d\d GMT", text):
+    if not re.fullmatch(r"[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d\d:\d\d:\d\d GMT", text, re.ASCII):
         raise ValueError(text)
     return _Moment(from_datetime(parsedate_to_datetime(text).replace(tzinfo=UTC)), timedelta(0))
 

@@ -5,7 +5,7 @@ import re
 SUPPORTED = "1.0-prerelease, 1, 2"
 """What `api-supported-versions` says (PLT-02)."""
 
-_VERSION = re.compile(r"v(\d{1,9})(?:\.(\d{1,9}))?(?:-([a-z][a-z0-9]*))?", re.IGNORECASE)
+_VERSION = re.compile(r"v(\d{1,9})(?:\.(\d{1,9}))?(?:-([a-z][a-z0-9]*))?", re.IGNORECASE | re.ASCII)
 _SERVED = {(1, 0, "prerelease"): "v1.0-prerelease", (1, 0, ""): "v1", (2, 0, ""): "v2"}
 
 

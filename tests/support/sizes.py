@@ -18,6 +18,7 @@ SIZES: dict[str, Size] = {
     "bodies made up for the multipart reader": Size(200, 2_000),
     "bytes of a large file": Size(30_000_000, 300_000_000),
     "parts of one request": Size(100, 1_000),
+    "kills of a process that writes to the embedded store": Size(6, 50),
     "levels of nested sequences": Size(1_000, 1_000),
     "instances of one study deleted at once": Size(300, 10_000),
     "random schedules of several processes": Size(150, 3_000),
