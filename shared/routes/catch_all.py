@@ -7,11 +7,11 @@ would have taken.
 import azure.functions as func
 
 from ..web_extension import Request, Response
-from . import changefeed, emulator, health, partitions, studies
+from . import changefeed, emulator, health, instances, partitions, series, studies
 from .dispatch import METHODS, dispatch
 from .route_table import RouteGroup
 
-GROUPS = (studies.GROUP, changefeed.GROUP, partitions.GROUP, health.GROUP, emulator.GROUP)
+GROUPS = tuple(module.GROUP for module in (studies, series, instances, changefeed, partitions, health, emulator))
 EVERYTHING = RouteGroup.union("catch_all", GROUPS)
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ import azure.functions as func
 from ..web_extension import Request, Response
 from .call import Route
 from .dispatch import METHODS, dispatch
-from .handlers import delete
+from .handlers import delete, search
 from .route_table import RouteGroup
 
 STUDY = "/studies/{study}"
@@ -15,6 +15,10 @@ INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 GROUP = RouteGroup(
     "studies",
     (
+        Route("GET", "/studies", search.search_studies, "query"),
+        Route("GET", f"{STUDY}/series", search.search_study_series, "query"),
+        Route("GET", f"{STUDY}/instances", search.search_study_instances, "query"),
+        Route("GET", f"{SERIES}/instances", search.search_series_instances, "query"),
         Route("DELETE", STUDY, delete.delete_study, "delete", "delete"),
         Route("DELETE", SERIES, delete.delete_series, "delete", "delete"),
         Route("DELETE", INSTANCE, delete.delete_instance, "delete", "delete"),
