@@ -21,7 +21,7 @@ import uvicorn
 from azurefunctions.extensions import base
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 __all__ = ["Request", "Response", "StreamingResponse", "Tls", "WebApp", "WebServer", "at_stop"]
 
@@ -100,7 +100,36 @@ class WebApp(base.WebApp):  # type: ignore[misc]
             response = Response(status_code=500)
         finally:
             forget_invocation(request)
-        await response(scope, receive, send)
+        if type(response) is Response:
+            await response(scope, receive, send)
+        else:
+            await deliver(response, scope, receive, send)
+
+
+class ClientGone(Exception):
+    """Nobody is there to read the rest of an answer."""
+
+
+async def deliver(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer that may be long. Its body is read no further once the client has gone, and closed in any case."""
+    connection = getattr(send, "__self__", None)
+
+    async def send_while_there(message: Message) -> None:
+        if getattr(connection, "disconnected", False):
+            raise ClientGone
+        await send(message)
+
+    # Of a server of this version Starlette expects an error for a client that has gone; otherwise it would watch for
+    # that by reading from the request, whose body the function may not have read yet.
+    scope["asgi"] = {**scope["asgi"], "spec_version": "2.4"}
+    try:
+        await response(scope, receive, send_while_there)
+    except ClientGone:
+        pass
+    finally:
+        close = getattr(getattr(response, "body_iterator", None), "aclose", None)
+        if close is not None:
+            await close()
 
 
 def forget_invocation(request: Request) -> None:

@@ -105,11 +105,12 @@ def received(message: Any) -> ReceivedMessage:
 
 def open_azure_queue(connection: str, queue: str) -> AzureQueue:
     """The queue of a connection setting: a connection string, or the settings of an identity-based connection."""
-    return azure_queue(connection or "AzureWebJobsStorage", queue, os.environ)
+    return azure_queue(connection, queue, os.environ)
 
 
 def azure_queue(connection: str, queue: str, settings: Mapping[str, str]) -> AzureQueue:
     """As `open_azure_queue`, with the settings to look into."""
+    connection = connection or "Storage"
     options: dict[str, Any] = {"api_version": API_VERSION, "message_encode_policy": None, "message_decode_policy": None}
     for name in (f"AzureWebJobs{connection}", connection):
         text = settings.get(name, "")

@@ -18,8 +18,6 @@ from .routing import RouteTable, route_table
 
 logger = logging.getLogger(__name__)
 
-LOG_FORMAT = "[%(asctime)s] %(message)s"
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
@@ -142,6 +140,17 @@ def announce(functions: Sequence[HostedFunction], table: RouteTable, base_url: s
     print("\n".join([*lines, "", f"Base URL: {base_url}", ""]), flush=True)
 
 
+class LineFormatter(logging.Formatter):
+    """The time before each line, but not before a line that is a JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text."""
+        line = super().format(record)
+        return line if line.startswith("{") else f"[{self.formatTime(record)}] {line}"
+
+
 def log_to_standard_error() -> None:
     """Show log lines from level INFO on, unless the app has made arrangements of its own."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -42,12 +42,21 @@ class Host:
 
     async def request(self, target: str, method: str = "GET", headers: str = "", body: bytes = b"") -> Answer:
         """One request, whose target goes out exactly as given."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         head = f"{method} {target} HTTP/1.1\r\nHost: localhost:{self.port}\r\nConnection: close\r\n{headers}\r\n"
-        writer.write(head.encode("latin-1") + body)
-        answer = await reader.read()
-        writer.close()
-        return parsed(answer)
+        async with self.connection() as (reader, writer):
+            writer.write(head.encode("latin-1") + body)
+            return parsed(await reader.read())
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A connection, closed at the end."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1000)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 def parsed(answer: bytes) -> Answer:

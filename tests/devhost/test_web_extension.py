@@ -1,0 +1,206 @@
+"""The web extension by itself: streaming in both directions, and nothing of its own (PLT-114)."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import pytest
+from azurefunctions.extensions import base
+
+import shared.web_extension as extension
+from shared.web_extension import Request, Response, StreamingResponse, WebApp
+from tests.devhost.conftest import StartHost, add_route, new_app
+
+pytestmark = pytest.mark.integration
+
+
+def test_the_worker_finds_it() -> None:
+    """PLT-114"""
+    assert base.ModuleTrackerMeta.get_module() == "shared.web_extension"
+    assert base.HttpV2FeatureChecker.http_v2_enabled()
+    assert base.RequestTrackerMeta.check_type(Request)
+    assert base.ResponseTrackerMeta.check_type(Response)
+    assert base.ResponseTrackerMeta.check_type(StreamingResponse)
+    assert not base.ResponseTrackerMeta.check_type(str)
+
+
+def test_route_parameters_reach_the_request() -> None:
+    request = Request({"type": "http", "headers": [], "path_params": {"old": "1"}})
+    base.RequestTrackerMeta.get_synchronizer().sync_route_params(request, {"study": "1.2"})
+    assert request.path_params == {"study": "1.2"}
+
+
+async def test_no_pages_headers_or_lines_of_its_own(start: StartHost, caplog: pytest.LogCaptureFixture) -> None:
+    """PLT-114"""
+    app = new_app()
+    add_route(app, "z", "{*path}")
+    host = await start(app)
+    with caplog.at_level(logging.DEBUG):
+        for path in ("/docs", "/redoc", "/openapi.json", "/favicon.ico"):
+            answer = await host.request(path)
+            assert answer.text == f'z{{"path": "{path[1:]}"}}'
+            assert set(answer.headers) == {"date", "content-length", "connection"}
+    assert [record for record in caplog.records if record.name != "asyncio"] == []
+
+
+async def test_both_directions_stream(start: StartHost) -> None:
+    """The first pieces of the answer arrive while the request is still being sent."""
+    app = new_app()
+
+    @app.route(route="echo", methods=["POST"])
+    async def echo(req: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            async for piece in req.stream():
+                yield piece.upper()
+
+        return StreamingResponse(pieces())
+
+    host = await start(app)
+    async with host.connection() as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for text in (b"one", b"two", b"three"):
+            writer.write(b"%x\r\n%s\r\n" % (len(text), text))
+            async with asyncio.timeout(5):
+                await reader.readuntil(text.upper())
+        writer.write(b"0\r\n\r\n")
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"0\r\n\r\n")
+
+
+async def test_a_slow_reader_holds_the_function_back(start: StartHost, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer that nobody reads is not piled up in memory, and given up when the reader goes."""
+    sent = 0
+    closed = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal sent
+        try:
+            for _ in range(1000):
+                sent += 1
+                yield bytes(100_000)
+        finally:
+            closed.set()
+
+    app = new_app()
+
+    @app.route(route="large")
+    async def large(req: Request) -> Response:
+        return StreamingResponse(pieces())
+
+    host = await start(app)
+    async with host.connection() as (reader, writer):
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.5)
+        assert sent < 200
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            await closed.wait()
+        assert sent < 200
+    assert caplog.text == ""
+
+
+async def test_an_answer_that_breaks_off(start: StartHost, caplog: pytest.LogCaptureFixture) -> None:
+    """The client sees that the answer is not whole, and the log has the reason."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise OSError("no disk")
+
+    app = new_app()
+
+    @app.route(route="breaks")
+    async def breaks(req: Request) -> Response:
+        return StreamingResponse(pieces())
+
+    host = await start(app)
+    answer = await host.request("/breaks")
+    assert answer.status == 200
+    assert answer.body == b"3\r\none\r\n"
+    assert "no disk" in caplog.text
+
+
+async def test_a_function_that_fails(start: StartHost, caplog: pytest.LogCaptureFixture) -> None:
+    """PLT-114: an empty 500, and the reason in the log alone."""
+    app = new_app()
+
+    @app.route(route="fails")
+    async def fails(req: Request) -> Response:
+        raise ValueError("secret")
+
+    @app.route(route="odd")
+    async def odd(req: Request) -> Response:
+        return "text"  # type: ignore[return-value]
+
+    host = await start(app)
+    for path in ("/fails", "/odd"):
+        answer = await host.request(path)
+        assert (answer.status, answer.body) == (500, b"")
+    assert "secret" in caplog.text
+
+
+async def test_requests_that_are_no_http(start: StartHost) -> None:
+    app = new_app()
+    add_route(app, "z", "{*path}")
+    host = await start(app)
+    async with host.connection() as (reader, writer):
+        writer.write(b"nonsense\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+        answer = await host.request("/x", headers="Upgrade: websocket\r\n")
+        assert answer.status == 200
+
+
+async def test_idle_connections_stay_open(start: StartHost) -> None:
+    assert extension.KEEP_ALIVE_SECONDS == 65
+    app = new_app()
+    add_route(app, "z", "{*path}")
+    host = await start(app)
+    async with host.connection() as (reader, writer):
+        for pause in (0, 6):  # longer than the 5 s of uvicorn's default
+            await asyncio.sleep(pause)
+            writer.write(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(5):
+                assert b"200" in await reader.readuntil(b"}")
+
+
+async def test_an_idle_connection_does_not_hold_up_the_end(start: StartHost) -> None:
+    app = new_app()
+    add_route(app, "z", "{*path}")
+    host = await start(app)
+    async with host.connection() as (reader, writer):
+        writer.write(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"}")
+        began = time.monotonic()
+        await host.stop()
+        assert time.monotonic() - began < 2
+
+
+async def test_invocations_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLT-114: what the worker keeps of an invocation goes with the answer, whether it went well or not."""
+    references = {"1": object(), "2": object(), "3": object()}
+    coordinator = SimpleNamespace(_context_references=references)
+    module = SimpleNamespace(http_coordinator=coordinator)
+    monkeypatch.setitem(sys.modules, "azure_functions_runtime.http_v2", module)
+    app = WebApp()
+
+    async def handler(request: Request) -> Response:
+        if request.headers["x-ms-invocation-id"] == "2":
+            raise ValueError
+        return Response()
+
+    app.route(handler)
+
+    async def send(message: object) -> None:
+        pass
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    for invocation in (b"1", b"2"):
+        headers = [(b"x-ms-invocation-id", invocation)]
+        await app({"type": "http", "method": "GET", "path": "/", "headers": headers}, receive, send)
+    assert list(references) == ["3"]
