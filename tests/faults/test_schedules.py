@@ -7,7 +7,7 @@ After each schedule everything that was acknowledged must hold, and index, feed 
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ class Actor:
     checked: bool = False
 
     def begin(self) -> None:
-        work = {
+        work: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
             "post": lambda: self.process.store(self.instance, name=self.process.name),
             "put": lambda: self.process.store(self.instance, name=self.process.name, replace=True),
             "delete": lambda: self.process.delete(self.instance),
