@@ -5,7 +5,7 @@ import azure.functions as func
 from ..web_extension import Request, Response
 from .call import Route
 from .dispatch import METHODS, dispatch
-from .handlers import delete, search
+from .handlers import delete, search, store
 from .route_table import RouteGroup
 
 STUDY = "/studies/{study}"
@@ -15,6 +15,10 @@ INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 GROUP = RouteGroup(
     "studies",
     (
+        Route("POST", "/studies", store.store_instances, "store", "write"),
+        Route("POST", STUDY, store.store_instances, "store", "write"),
+        Route("PUT", "/studies", store.upsert_instances, "store", "write"),
+        Route("PUT", STUDY, store.upsert_instances, "store", "write"),
         Route("GET", "/studies", search.search_studies, "query"),
         Route("GET", f"{STUDY}/series", search.search_study_series, "query"),
         Route("GET", f"{STUDY}/instances", search.search_study_instances, "query"),
