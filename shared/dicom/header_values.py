@@ -21,8 +21,10 @@ class HeaderValues:
         self._buffer = buffer
         self._encoding = encoding
         self._elements: dict[int, Element] = {}
+        self.pixel_data: Element | None = None
         for element in elements(buffer, start, end, encoding):
             if element.tag == PIXEL_DATA:
+                self.pixel_data = element
                 break
             self._elements[element.tag] = element
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from .byte_order import swapped
 from .implicit_vr import Scope
-from .part10 import explicit_header
 from .scan import (
     EXPLICIT_LITTLE,
     ITEM,
@@ -30,6 +29,23 @@ _WIDTHS = {
     b"FD": 8, b"OD": 8, b"OV": 8, b"SV": 8, b"UV": 8,
 }  # fmt: skip
 """Bytes of one value where their order matters."""
+
+
+def explicit_header(tag: int, vr: bytes, length: int) -> bytes:
+    """The header of an element in Explicit VR Little Endian."""
+    if vr in LONG_FORM:
+        return _tag(tag) + vr + b"\0\0" + length.to_bytes(4, "little")
+    return _tag(tag) + vr + length.to_bytes(2, "little")
+
+
+def item_header(length: int) -> bytes:
+    """The header of an item or fragment in little endian encodings."""
+    return _tag(ITEM) + length.to_bytes(4, "little")
+
+
+def sequence_delimiter() -> bytes:
+    """What closes a sequence of undefined length."""
+    return _tag(SEQUENCE_END) + bytes(4)
 
 
 @dataclass(slots=True)
@@ -71,16 +87,26 @@ class Recoder:
         self._begin(tag)
         self._out += explicit_header(tag, vr, len(value)) + value
 
-    def close_group(self, following: int = 0) -> None:
-        """Settles the group length of the group that was written last; `following` bytes of it come elsewhere."""
+    def pass_over(self, tag: int, size: int) -> None:
+        """Leaves an element of `size` bytes, which comes next, to somebody else: what follows may be written apart."""
+        self._begin(tag)
+        self._close_group(size)
+
+    def close(self) -> None:
+        """To be called behind the last element."""
+        self._close_group()
+
+    def _close_group(self, elsewhere: int = 0) -> None:
+        """Settles the group length of the group that was written last; `elsewhere` is what is not in `out` of it."""
         if self._group_length is not None:
             _, start = self._group_length
-            self._out[start - 4 : start] = (len(self._out) - start + following).to_bytes(4, "little")
+            length = min(len(self._out) - start + elsewhere, UNDEFINED)
+            self._out[start - 4 : start] = length.to_bytes(4, "little")
             self._group_length = None
 
     def _begin(self, tag: int) -> None:
         if self._group_length is not None and self._group_length[0] != tag >> 16:
-            self.close_group()
+            self._close_group()
 
     def _recode(self, element: Element) -> None:
         """One element with all that nests in it, on a stack of its own."""
