@@ -1,0 +1,120 @@
+"""How many requests to storage a search costs: the common ones a fixed, small number, whatever is stored besides."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from shared.clock import wall_clock
+from shared.composition import Services, open_services
+from shared.dicomweb import search_parameters as parameters
+from shared.dicomweb.query_string import query_pairs, requested_page
+from shared.dicomweb.search_parameters import Resource, Search
+from shared.services.search import search_items
+from shared.settings import Settings
+from shared.storage.records import InstanceKey, NewInstance
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+PARTITION = "Search.Requests"
+STUDIES = 40
+
+Find = Callable[..., Any]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(azurite: str) -> AsyncIterator[Services]:
+    """40 studies of two series of two instances."""
+    opened = await open_services(Settings(storage_connection=azurite))
+    for study in range(STUDIES):
+        new = [
+            _new(f"1.5.{study}", f"1.5.{study}.{series}", f"1.5.{study}.{series}.{instance}", study, series)
+            for series in (1, 2)
+            for instance in (1, 2)
+        ]
+        await opened.committer.store(new, replace=False, expires=None, began=wall_clock())
+    yield opened
+    await opened.close()
+
+
+def _new(study: str, series: str, instance: str, number: int, which: int) -> NewInstance:
+    of_study = {"00100020": {"vr": "LO", "Value": [f"P{number}"]}}
+    of_series = {"00080060": {"vr": "CS", "Value": [("CT", "MR")[which - 1]]}}
+    return NewInstance(
+        key=InstanceKey(PARTITION, study, series, instance),
+        file=f"{PARTITION}/{study}/{series}/{instance}/x.dcm",
+        size=1,
+        transfer_syntax="1.2.840.10008.1.2.1",
+        study_attributes=of_study,
+        series_attributes=of_series,
+        metadata=orjson.dumps({**of_study, **of_series, "0008103E": {"vr": "LO", "Value": ["x"]}}),
+    )
+
+
+@pytest.fixture
+def find(services: Services, monkeypatch: pytest.MonkeyPatch) -> Find:
+    """A search and the requests that it made: (items, point reads, queries)."""
+    storage = services.storage
+    made = {"get": 0, "query": 0}
+    get, query = storage.get, storage.query
+
+    def counting_get(*arguments: Any) -> Any:
+        made["get"] += 1
+        return get(*arguments)
+
+    def counting_query(*arguments: Any, **named: Any) -> Any:
+        made["query"] += 1
+        return query(*arguments, **named)
+
+    monkeypatch.setattr(storage, "get", counting_get)
+    monkeypatch.setattr(storage, "query", counting_query)
+
+    async def run(resource: Resource, text: str, **path: str) -> tuple[Sequence[Any], int, int]:
+        made.update(get=0, query=0)
+        pairs = query_pairs(text.encode())
+        search = Search(
+            resource,
+            requested_page(pairs),
+            parameters.requested_filters(pairs, resource, fuzzy=False, extended={}),
+            parameters.requested_fields(pairs),
+            **path,  # type: ignore[arg-type]
+        )
+        found = await search_items(services.index, services.projections, PARTITION, search)
+        return found, made["get"], made["query"]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("query", "items", "gets", "queries"),
+    [
+        ("PatientID=p7", 1, 0, 1),
+        ("PatientID=P1*", 11, 0, 1),
+        ("limit=20", 20, 0, 1),
+        ("StudyInstanceUID=1.5.7", 1, 1, 0),
+        ("StudyInstanceUID=1.5.7,1.5.8,1.5.999", 2, 3, 0),
+        ("ModalitiesInStudy=CT&PatientID=P7", 1, 0, 3),
+        ("includefield=00080060&PatientID=P7", 1, 1, 2),
+    ],
+)
+async def test_requests_of_searches_for_studies(find: Find, query: str, items: int, gets: int, queries: int) -> None:
+    """QRY-01: one query for what filters find, point reads for UIDs; the newest instance is two more."""
+    found, made_gets, made_queries = await find(parameters.STUDIES, query)
+    assert (len(found), made_gets, made_queries) == (items, gets, queries)
+
+
+async def test_requests_of_searches_below_a_study(find: Find) -> None:
+    """QRY-01: the partition of the study, and the study row that guards it."""
+    found, gets, queries = await find(parameters.SERIES_OF_STUDY, "", study="1.5.7")
+    assert (len(found), gets, queries) == (2, 0, 1)
+    found, gets, queries = await find(parameters.INSTANCES_OF_SERIES, "", study="1.5.7", series="1.5.7.1")
+    assert (len(found), gets, queries) == (2, 1, 1)
+    found, gets, queries = await find(parameters.SERIES, "PatientID=P7")
+    assert (len(found), gets, queries) == (2, 1, 2)
+    found, gets, queries = await find(parameters.INSTANCES, "StudyInstanceUID=1.5.7&SeriesInstanceUID=1.5.7.1")
+    assert (len(found), gets, queries) == (2, 3, 1)
+    found, gets, queries = await find(parameters.SERIES, "limit=3")
+    assert (len(found), queries) == (3, 1)
+    assert gets <= 3
