@@ -18,7 +18,7 @@ BLOCK = 4 * 1024 * 1024
 """What is larger goes up in blocks of this size."""
 _LANES = 4
 """Blocks of one blob under way at once; they are all of it that is in memory."""
-_COPY_SECONDS = 25.0
+_COPY_SECONDS = 20.0
 _WHOLE_BLOB_SECONDS = 600.0
 _NEW = {"If-None-Match": "*"}
 

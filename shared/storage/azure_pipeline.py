@@ -13,7 +13,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -40,6 +40,7 @@ ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 4.0
 """After this long no further attempt is begun."""
 _SLOWEST_BYTES_PER_SECOND = 256 * 1024
+_SLICE = 256 * 1024
 _KEEP_ALIVE_SECONDS = 3
 """Azurite closes connections that were idle for 5 s, perhaps with a request on its way."""
 
@@ -85,13 +86,28 @@ def refused(service: Service, response: Response) -> DicomServiceError:
     return DicomServiceError(f"{service} service: {response.status_code} {code}")
 
 
+class _Slices:
+    """A body that is handed to the connection bit by bit, so that it does not hold up the event loop."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for offset in range(0, len(self._content), _SLICE):
+            yield self._content[offset : offset + _SLICE]
+
+
+class _NotAllowed(Unavailable):
+    """The service does not let us in; asking again is of no use."""
+
+
 def _noted(failure: Unavailable, note: str) -> Unavailable:
     failure.add_note(note)
     return failure
 
 
 def _report(failure: Unavailable) -> None:
-    _log.warning("Storage failed: %s", "; ".join(failure.__notes__))
+    _log.warning("Storage failed: %s", "; ".join(getattr(failure, "__notes__", [str(failure)])))
 
 
 def _failure(service: Service, error: BaseException) -> Unavailable:
@@ -103,7 +119,7 @@ def _failure(service: Service, error: BaseException) -> Unavailable:
             return _noted(Unavailable(_NO_ANSWER), f"{service} service: cannot be reached ({type(reason).__name__})")
         reason = reason.__cause__
     if isinstance(error, ClientAuthenticationError):
-        return _noted(Unavailable(_NOT_ALLOWED), note)
+        return _noted(_NotAllowed(_NOT_ALLOWED), note)
     return _noted(Unanswered(_NO_ANSWER), note)
 
 
@@ -178,7 +194,7 @@ class Pipeline:
             try:
                 return await self._attempt(service, method, path, query, **sent)
             except Unavailable as failure:
-                if time.monotonic() + pause > give_up:
+                if isinstance(failure, _NotAllowed) or time.monotonic() + pause > give_up:
                     _report(failure)
                     raise
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  no secret
@@ -212,10 +228,14 @@ class Pipeline:
         limit = seconds + size / _SLOWEST_BYTES_PER_SECOND
         sent = {"x-ms-version": API_VERSION, "x-ms-date": formatdate(usegmt=True), **(headers or {})}
         url = self.url(service, path, query)
-        response = await self._send(service, HttpRequest(method, url, headers=sent, content=content), seconds, limit)
+        body: bytes | _Slices | None = content
+        if content is not None and len(content) > _SLICE:
+            sent["Content-Length"] = str(len(content))
+            body = _Slices(content)
+        response = await self._send(service, HttpRequest(method, url, headers=sent, content=body), seconds, limit)
         if restoring and response.status_code == 404 and error_code(response) in _MISSING:
             await self.restore()
-            again = HttpRequest(method, url, headers=sent, content=content)
+            again = HttpRequest(method, url, headers=sent, content=body)
             response = await self._send(service, again, seconds, limit)
         return response
 
@@ -231,7 +251,7 @@ class Pipeline:
         if status >= 500 or status in (408, 429):
             raise _noted(Unanswered(_NO_ANSWER), f"{service} service: {status} {error_code(response)}")
         if status in (401, 403):
-            raise _noted(Unavailable(_NOT_ALLOWED), f"{service} service: {status} {error_code(response)}")
+            raise _noted(_NotAllowed(_NOT_ALLOWED), f"{service} service: {status} {error_code(response)}")
         return response
 
     def _open(self) -> AsyncPipeline[HttpRequest, AsyncHttpResponse]:

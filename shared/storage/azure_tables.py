@@ -11,19 +11,20 @@ from .azure_odata import (
     entity_path,
     from_json,
     key_conditions,
-    matches,
-    names_in,
     render,
     split,
     to_json,
 )
 from .azure_pipeline import Pipeline, error_code, in_query, refused
+from .conditions import matches, names_in
 from .primitives import MOST_OPERATIONS, And, Condition, Delete, Entity, Insert, Operation, Range
 
 _HEADERS = {"Accept": MINIMAL, "DataServiceVersion": "3.0"}
 _WITH_BODY = {**_HEADERS, "Content-Type": "application/json"}
 _INSERTING = {**_WITH_BODY, "Prefer": "return-no-content"}
 _PAGE = 1000
+_QUERY_SECONDS = 20.0
+"""The service itself ends a page after five seconds; Azurite goes through the whole table for each."""
 
 
 class Tables:
@@ -146,10 +147,6 @@ class Tables:
             )
             if not continuation:
                 return
-
-
-_QUERY_SECONDS = 20.0
-"""The service itself ends a page after five seconds; Azurite goes through the whole table for each."""
 
 
 def _query_options(conditions: list[Condition], select: Sequence[str] | None, left: Condition | None) -> str:
