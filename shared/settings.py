@@ -13,6 +13,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
+    store: Literal["azure", "embedded"] = Field(default="azure", alias="DICOM_STORE")
+    """Where everything is kept: an Azure Storage account, or files on this machine."""
+    store_path: str = Field(default=".dev/embedded", alias="DICOM_STORE_PATH")
+    """Directory of the embedded store."""
+    store_durable: bool = Field(default=False, alias="DICOM_STORE_DURABLE")
+    """Whether the embedded store waits for the disk before it acknowledges: for power cuts."""
+
     storage_connection: str = Field(default="", alias="AzureWebJobsStorage")
     """Connection string of the storage account; empty when the identity-based settings below name it."""
     storage_account: str = Field(default="", alias="AzureWebJobsStorage__accountName")

@@ -1,0 +1,141 @@
+"""The embedded store: `Storage` on SQLite and plain files, for one machine and any number of processes on it.
+
+    {path}/store.db        rows, names of blobs, messages (embedded_schema.py)
+    {path}/blobs/…         contents of blobs (embedded_files.py)
+
+What an operation has acknowledged survives the death of every process: it has been handed to the operating system. With
+`durable`, it has reached the disk and survives a power cut, too. Without, a power cut takes the last commits, in whole
+transactions, and perhaps files written in the last half minute; the check at the next start names them
+(embedded_check.py).
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from ..clock import Clock, wall_clock
+from .embedded_check import BUSY_SECONDS, Check, Fault, remove_unknown_folders
+from .embedded_connection import connect, failure
+from .embedded_database import Database
+from .embedded_disk import Disk
+from .embedded_files import Blobs
+from .embedded_query import Query, asked
+from .embedded_queues import Queues, as_message, numbers_of
+from .embedded_tables import Tables, clear_tables
+from .primitives import BlobItem, BlobSource, Condition, Entity, Operation, QueueMessage, Range
+
+
+class EmbeddedStorage:
+    """`Storage` in a directory of its own."""
+
+    compact = False
+    """A hundred rows are inflated slower than read."""
+
+    def __init__(self, path: str | os.PathLike[str], durable: bool = False, clock: Clock = wall_clock) -> None:
+        self._directory = Path(path).absolute()
+        self._durable = durable
+        self._clock = clock
+        self._database = Database(self._directory, durable)
+        self._disk = Disk(self._directory, durable)
+        self._tables = Tables(self._database, clock)
+        self._blobs = Blobs(self._database, self._disk, clock)
+        self._queues = Queues(self._database, clock)
+        self._checks: dict[asyncio.Task[list[Fault]], Check] = {}
+
+    # -- life
+
+    async def prepare(self) -> None:
+        """Opens the store, which makes it, and begins the check of the latest files in a thread.
+
+        Raises `StoreRefused` for a store of a newer version and for what is no store at all.
+        """
+        await self.ping()
+        self._begin_check()
+
+    async def ping(self) -> None:
+        await self._database.read(lambda connection: connection.execute("SELECT 1 FROM note").fetchone())
+
+    async def reset(self) -> None:
+        await asyncio.to_thread(self._reset)
+
+    async def close(self) -> None:
+        """Waits for what is under way. Further operations raise `Unavailable`."""
+        for check in self._checks.values():
+            check.stop()
+        await asyncio.gather(*self._checks, return_exceptions=True)
+        await self._blobs.settle()
+        await self._database.close()
+
+    async def check(self) -> list[Fault]:
+        """Looks at every file: blobs whose file is missing or short, which the log names, too."""
+        return await asyncio.to_thread(Check(self._directory, self._disk, self._clock).full)
+
+    def _begin_check(self) -> None:
+        check = Check(self._directory, self._disk, self._clock)
+        task = asyncio.create_task(asyncio.to_thread(check.at_start))
+        self._checks[task] = check
+        task.add_done_callback(self._checks.__delitem__)
+
+    def _reset(self) -> None:
+        try:
+            with closing(connect(self._directory, durable=self._durable, busy_seconds=BUSY_SECONDS)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                clear_tables(connection)
+                connection.execute("COMMIT")
+                remove_unknown_folders(connection, self._disk)
+        except sqlite3.Error as error:
+            raise failure(error) from None
+
+    # -- tables
+
+    async def get(self, table: str, partition: str, row: str, select: Sequence[str] | None = None) -> Entity | None:
+        return await self._tables.get(table, partition, row, select)
+
+    async def write(self, table: str, operation: Operation) -> str:
+        return await self._tables.write(table, operation)
+
+    async def transact(self, table: str, operations: Sequence[Operation]) -> list[str]:
+        return await self._tables.transact(table, operations)
+
+    def query(
+        self,
+        table: str,
+        partitions: str | Range | None = None,
+        rows: Range | None = None,
+        where: Condition | None = None,
+        select: Sequence[str] | None = None,
+        top: int | None = None,
+    ) -> AsyncIterator[Entity]:
+        question = asked(partitions, rows, where, select, top)
+        return Query(self._database, self._tables, table, question).entities()
+
+    # -- blobs
+
+    async def put_blob(self, container: str, name: str, content: bytes | BlobSource) -> None:
+        await self._blobs.put(container, name, content)
+
+    async def get_blob(self, container: str, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        return await self._blobs.get(container, name, offset, length)
+
+    async def delete_blob(self, container: str, name: str) -> bool:
+        return await self._blobs.delete(container, name)
+
+    def list_blobs(self, container: str, prefix: str = "") -> AsyncIterator[BlobItem]:
+        return self._blobs.listed(container, prefix)
+
+    async def copy_blob(self, container: str, source: str, target: str) -> None:
+        await self._blobs.copy(container, source, target)
+
+    # -- queues
+
+    async def send_message(self, queue: str, text: str, delay: float = 0) -> None:
+        await self._queues.send(queue, text, delay)
+
+    async def receive_messages(self, queue: str, count: int, visibility: float) -> list[QueueMessage]:
+        return [as_message(held) for held in await self._queues.receive(queue, count, visibility)]
+
+    async def delete_message(self, queue: str, message: QueueMessage) -> None:
+        await self._queues.delete(queue, *numbers_of(message))

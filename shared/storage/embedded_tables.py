@@ -1,0 +1,279 @@
+"""Rows of the embedded store: one SQL table for each table, in order of partition and row key."""
+
+import random
+import sqlite3
+from collections.abc import Sequence
+
+import orjson
+
+from ..clock import Clock
+from ..errors import DicomServiceError
+from .conditions import matches, names_in
+from .embedded_conditions import term
+from .embedded_database import Database
+from .embedded_schema import INDEXED, OWN_TABLES, entity_table, terms_table
+from .embedded_values import BinaryNeeded, as_given, decode, encode, in_order, resolve
+from .names import TABLES
+from .primitives import (
+    ANY,
+    MOST_OPERATIONS,
+    Condition,
+    Delete,
+    Entity,
+    EntityChanged,
+    EntityExists,
+    EntityMissing,
+    Insert,
+    Merge,
+    Operation,
+    Replace,
+    TransactionRefused,
+    Upsert,
+    Value,
+)
+
+_ETAGS = random.SystemRandom()
+_NO_ETAG = -1
+
+KEYS = ("PartitionKey", "RowKey", "Timestamp")
+"""What a selection may name that is no property."""
+
+
+def new_etag() -> int:
+    """63 random bits: no row ever has one that it or its predecessor had."""
+    return _ETAGS.getrandbits(63)
+
+
+def etag_number(etag: str) -> int:
+    """The number in an ETag of ours; of any other text one that no row has."""
+    return int(etag) if etag.isascii() and etag.isdigit() and len(etag) < 20 else _NO_ETAG
+
+
+Row = tuple[str, str, int, int, str, bytes | None]
+"""Partition, row, ETag, time, properties and, if it was read and the row has one, the binary column."""
+
+
+class Selection:
+    """Which properties a read gives, of rows that match a condition.
+
+    The binary column, which may be far longer than the rest of a row, is read if it is needed; which properties of a
+    table lie there is learnt as they are met.
+    """
+
+    def __init__(self, binary_names: set[str], select: Sequence[str] | None, condition: Condition | None) -> None:
+        self._binary_names = binary_names
+        self._condition = condition
+        self._compared = frozenset(names_in(condition)) if condition else frozenset()
+        self._given = None if select is None else frozenset(select).difference(KEYS)
+        needed = None if self._given is None else self._given | self._compared
+        self._binary = needed is None or not binary_names.isdisjoint(needed)
+
+    @property
+    def columns(self) -> str:
+        """The columns of a `Row`."""
+        return f"pk, rk, etag, ts, data, {'bin' if self._binary else 'NULL'}"
+
+    def learn(self, missing: BinaryNeeded) -> None:
+        """From now on the binary column is read with this property."""
+        self._binary_names.add(missing.name)
+        self._binary = True
+
+    def entity(self, found: Row) -> Entity | None:
+        """The row as it was asked for, None if it does not match; raises `BinaryNeeded`."""
+        partition, row, etag, timestamp, data, binary = found
+        values: dict[str, Value] = orjson.loads(data)
+        if self._condition is not None:
+            resolve(values, self._compared, binary)
+            if not matches(self._condition, values):
+                return None
+        if self._given is not None:
+            values = {name: values[name] for name in self._given if name in values}
+        resolve(values, values, binary)
+        return Entity(as_given(partition), as_given(row), values, str(etag), timestamp)
+
+
+class Tables:
+    """Reads of single rows, and all writes."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._binary_names: dict[str, set[str]] = {table: set() for table in TABLES}
+
+    def selection(self, table: str, select: Sequence[str] | None, where: Condition | None = None) -> Selection:
+        """How to read rows of the table."""
+        return Selection(self._binary_names[_known(table)], select, where)
+
+    async def get(self, table: str, partition: str, row: str, select: Sequence[str] | None) -> Entity | None:
+        selection = self.selection(table, select)
+        key = in_order(partition), in_order(row)
+        while True:
+            found = await self._database.read(lambda connection: _find(connection, table, selection, key))
+            try:
+                return selection.entity(found) if found else None
+            except BinaryNeeded as missing:
+                selection.learn(missing)
+
+    async def write(self, table: str, operation: Operation) -> str:
+        change = _Change(_known(table), self._clock)
+        return await self._database.write(lambda connection: change.apply(connection, operation))
+
+    async def transact(self, table: str, operations: Sequence[Operation]) -> list[str]:
+        _check_transaction(operations)
+        change = _Change(_known(table), self._clock)
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            etags = []
+            for index, operation in enumerate(operations):
+                try:
+                    etags.append(change.apply(connection, operation))
+                except (EntityExists, EntityMissing, EntityChanged) as cause:
+                    raise TransactionRefused(index, cause) from None
+            return etags
+
+        return await self._database.write(work) if operations else []
+
+
+def clear_tables(connection: sqlite3.Connection) -> None:
+    """Removes every row, blob row and message."""
+    for table in TABLES:
+        connection.execute(f"DELETE FROM {entity_table(table)}")  # noqa: S608  a name of ours
+    for table in INDEXED:
+        connection.execute(f"DELETE FROM {terms_table(table)}")  # noqa: S608
+    for table in OWN_TABLES:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608
+
+
+def _known(table: str) -> str:
+    if table not in TABLES:
+        raise DicomServiceError(f"there is no table {table}")
+    return table
+
+
+def _keys(operation: Operation) -> tuple[str, str]:
+    target = operation if isinstance(operation, Delete) else operation.entity
+    return target.partition, target.row
+
+
+def _check_transaction(operations: Sequence[Operation]) -> None:
+    keys = [_keys(operation) for operation in operations]
+    if len(keys) > MOST_OPERATIONS or len(set(keys)) < len(keys) or len({partition for partition, _ in keys}) > 1:
+        raise DicomServiceError("a transaction has at most 100 operations, on different rows of one partition")
+
+
+def _find(connection: sqlite3.Connection, table: str, selection: Selection, key: tuple[str, str]) -> Row | None:
+    sql = f"SELECT {selection.columns} FROM {entity_table(table)} WHERE pk = ? AND rk = ?"  # noqa: S608
+    found: Row | None = connection.execute(sql, key).fetchone()
+    return found
+
+
+class _Change:
+    """Carries out operations on one table."""
+
+    def __init__(self, table: str, clock: Clock) -> None:
+        self._clock = clock
+        self._table = entity_table(table)
+        self._terms = terms_table(table)
+        self._prefix = INDEXED.get(table)
+
+    def apply(self, connection: sqlite3.Connection, operation: Operation) -> str:
+        """The row's new ETag; raises `EntityExists`, `EntityMissing` or `EntityChanged`."""
+        if isinstance(operation, Delete):
+            self._delete(connection, operation)
+            return ""
+        if isinstance(operation, Merge):
+            return self._put(connection, self._merged(connection, operation))
+        return self._put(connection, operation)
+
+    def _put(self, connection: sqlite3.Connection, operation: Insert | Replace | Upsert) -> str:
+        entity = operation.entity
+        key = in_order(entity.partition), in_order(entity.row)
+        etag = new_etag()
+        content = (etag, self._clock(), *encode(entity.values))
+        before = None if self._prefix is None or isinstance(operation, Insert) else self._indexed(connection, key)
+        if isinstance(operation, Replace):
+            guard, guarded = _guard(operation.etag)
+            sql = f"UPDATE {self._table} SET etag = ?, ts = ?, data = ?, bin = ? WHERE pk = ? AND rk = ?{guard}"  # noqa: S608
+            if connection.execute(sql, (*content, *key, *guarded)).rowcount == 0:
+                raise self._refusal(connection, key)
+        else:
+            self._add(connection, (*key, *content), replace=isinstance(operation, Upsert))
+        if self._prefix is not None:
+            self._index(connection, key, before or set(), self._terms_of(entity.values))
+        return str(etag)
+
+    def _add(self, connection: sqlite3.Connection, row: tuple[object, ...], *, replace: bool) -> None:
+        sql = f"INSERT INTO {self._table} (pk, rk, etag, ts, data, bin) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
+        if replace:
+            sql += (
+                " ON CONFLICT (pk, rk) DO UPDATE"
+                " SET etag = excluded.etag, ts = excluded.ts, data = excluded.data, bin = excluded.bin"
+            )
+        try:
+            connection.execute(sql, row)
+        except sqlite3.IntegrityError:
+            raise EntityExists from None
+
+    def _delete(self, connection: sqlite3.Connection, operation: Delete) -> None:
+        key = in_order(operation.partition), in_order(operation.row)
+        guard, guarded = _guard(operation.etag)
+        if self._prefix is not None:
+            self._index(connection, key, self._indexed(connection, key), set())
+        sql = f"DELETE FROM {self._table} WHERE pk = ? AND rk = ?{guard}"  # noqa: S608
+        if connection.execute(sql, (*key, *guarded)).rowcount == 0:
+            raise self._refusal(connection, key)
+
+    def _merged(self, connection: sqlite3.Connection, operation: Merge) -> Replace:
+        """The replacement that comes to the same."""
+        entity = operation.entity
+        key = in_order(entity.partition), in_order(entity.row)
+        sql = f"SELECT etag, data, bin FROM {self._table} WHERE pk = ? AND rk = ?"  # noqa: S608
+        found = connection.execute(sql, key).fetchone()
+        if found is None:
+            raise EntityMissing
+        etag, data, binary = found
+        values = {**decode(data, binary), **entity.values}
+        expected = str(etag) if operation.etag == ANY else operation.etag
+        return Replace(Entity(entity.partition, entity.row, values), expected)
+
+    def _refusal(self, connection: sqlite3.Connection, key: tuple[str, str]) -> EntityMissing | EntityChanged:
+        there = connection.execute(f"SELECT 1 FROM {self._table} WHERE pk = ? AND rk = ?", key).fetchone()  # noqa: S608
+        return EntityChanged() if there else EntityMissing()
+
+    # -- terms
+
+    def _terms_of(self, values: dict[str, Value]) -> set[tuple[str, str]]:
+        prefix = str(self._prefix)
+        return {
+            (name, term(value)) for name, value in values.items() if isinstance(value, str) and name.startswith(prefix)
+        }
+
+    def _indexed(self, connection: sqlite3.Connection, key: tuple[str, str]) -> set[tuple[str, str]]:
+        """The terms of the row as it is."""
+        found = connection.execute(f"SELECT data FROM {self._table} WHERE pk = ? AND rk = ?", key).fetchone()  # noqa: S608
+        return self._terms_of(orjson.loads(found[0])) if found else set()
+
+    def _index(
+        self,
+        connection: sqlite3.Connection,
+        key: tuple[str, str],
+        before: set[tuple[str, str]],
+        after: set[tuple[str, str]],
+    ) -> None:
+        if before == after:
+            return
+        sql = f"SELECT id FROM {self._table} WHERE pk = ? AND rk = ?"  # noqa: S608
+        number = connection.execute(sql, key).fetchone()[0]
+        connection.executemany(
+            f"DELETE FROM {self._terms} WHERE name = ? AND value = ? AND id = ?",  # noqa: S608
+            [(*each, number) for each in before - after],
+        )
+        connection.executemany(
+            f"INSERT INTO {self._terms} (name, value, id) VALUES (?, ?, ?)",  # noqa: S608
+            [(*each, number) for each in after - before],
+        )
+
+
+def _guard(etag: str) -> tuple[str, tuple[int, ...]]:
+    """The SQL condition of an ETag, and its argument."""
+    return ("", ()) if etag == ANY else (" AND etag = ?", (etag_number(etag),))

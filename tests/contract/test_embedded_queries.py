@@ -1,0 +1,177 @@
+"""Ways of queries that the embedded store alone has: through terms, in pieces, partition by partition."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.storage import embedded_query
+from shared.storage.conditions import matches
+from shared.storage.embedded import EmbeddedStorage
+from shared.storage.names import INDEX, STUDIES
+from shared.storage.primitives import And, Compare, Condition, Delete, Entity, Insert, Merge, Or, Replace, Upsert, Value
+
+pytestmark = pytest.mark.integration
+
+MONTHS = ("p|1", "p|2", "p|3", "q|1")
+Rows = dict[tuple[str, str], dict[str, Value]]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStorage]:
+    engine = EmbeddedStorage(tmp_path / "store")
+    await engine.prepare()
+    yield engine
+    await engine.close()
+
+
+def made_up(number: int) -> dict[str, Value]:
+    return {
+        "shown": number % 7 != 0,
+        "qid": f"id{number:05d}",
+        "qdate": f"2024{number % 12 + 1:02d}{number % 28 + 1:02d}",
+        "qkind": "ct" if number % 3 else "mr",
+        "qname": ("é", "\uff61", "\U0001f600", "long" * 30)[number % 4] + f"{number % 50:02d}",
+        "other": number % 10,
+        "o": "{}" * 100,
+    }
+
+
+async def fill(store: EmbeddedStorage, count: int) -> Rows:
+    rows: Rows = {}
+    for month in MONTHS:
+        entities = []
+        for number in range(count // len(MONTHS)):
+            level = "study" if number % 2 else "series"
+            entities.append(Entity(month, f"{level}|{number:06d}", made_up(number + len(rows))))
+        rows |= {(entity.partition, entity.row): entity.values for entity in entities}
+        for start in range(0, len(entities), 100):
+            await store.transact(STUDIES, [Insert(entity) for entity in entities[start : start + 100]])
+    return rows
+
+
+STUDY_ROWS = ("study|", "study}")
+EVERYWHERE = ("", None)
+
+CONDITIONS: list[Condition] = [
+    Compare("qid", "eq", "id00123"),
+    Compare("qid", "eq", "nobody"),
+    Compare("qdate", "eq", "20240303"),
+    And((Compare("qdate", "ge", "20240301"), Compare("qdate", "le", "20240315"))),
+    And((Compare("shown", "eq", True), And((Compare("qkind", "eq", "mr"), Compare("qdate", "lt", "20240110"))))),
+    Compare("qkind", "eq", "ct"),
+    And((Compare("qkind", "eq", "ct"), Compare("qid", "lt", "id00100"))),
+    Or((Compare("qid", "eq", "id00005"), Compare("qid", "eq", "id00700"), Compare("qkind", "eq", "xx"))),
+    Or((Compare("qid", "eq", "id00005"), Compare("other", "eq", 3))),
+    And((Compare("qname", "ge", "\U0001f600"), Compare("qname", "lt", "\U0001f6000"))),
+    And((Compare("qname", "ge", "\uff61"), Compare("qname", "lt", "\uff614"))),
+    Compare("qname", "eq", "long" * 30 + "07"),
+    And((Compare("qname", "gt", "long" * 30 + "40"), Compare("qname", "lt", "m"))),
+    Compare("other", "eq", 4),
+    Compare("shown", "eq", True),
+    Compare("nowhere", "eq", "x"),
+]
+
+
+async def test_every_way_leads_to_the_same(store: EmbeddedStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows and many for a term, one piece and several, all partitions and some."""
+    rows = await fill(store, 1200)
+    for most in (embedded_query.MOST_FOUND, 30, 0):
+        monkeypatch.setattr(embedded_query, "MOST_FOUND", most)
+        for condition in CONDITIONS:
+            for partitions in (None, "p|2", ("p|", "p}"), ("p|2", None)):
+                for levels in (None, STUDY_ROWS):
+                    low, high = ("p|2", "p|3") if isinstance(partitions, str) else partitions or EVERYWHERE
+                    first, last = levels or EVERYWHERE
+                    expected = [
+                        (partition, row)
+                        for (partition, row), values in sorted(rows.items())
+                        if low <= partition < (high or "~")
+                        and first <= row < (last or "~")
+                        and matches(condition, values)
+                    ]
+                    query = store.query(STUDIES, partitions, levels, condition, ("PartitionKey", "RowKey", "o"))
+                    found = [entity async for entity in query]
+                    assert [(entity.partition, entity.row) for entity in found] == expected
+                    assert all(entity.values == {"o": "{}" * 100} for entity in found)
+                    top = len(expected) // 2
+                    some = [e async for e in store.query(STUDIES, partitions, levels, condition, top=top)]
+                    assert [(entity.partition, entity.row) for entity in some] == expected[:top]
+
+
+async def test_terms_follow_every_change(store: EmbeddedStorage) -> None:
+    """After 600 random changes, what terms lead to is what is there."""
+    chance = random.Random(5)
+    rows: dict[str, str] = {}
+    for step in range(600):
+        row, word = f"r{chance.randrange(20)}", chance.choice("abcdef")
+        entity = Entity("p", row, {"qword": word, "step": step})
+        there = row in rows
+        kind = chance.choice(["upsert", "insert", "replace", "merge", "merge others", "drop", "delete", "refused"])
+        if kind == "upsert":
+            await store.write(STUDIES, Upsert(entity))
+        elif kind == "insert" and not there:
+            await store.write(STUDIES, Insert(entity))
+        elif kind == "replace" and there:
+            await store.write(STUDIES, Replace(entity, "*"))
+        elif kind == "merge" and there:
+            await store.write(STUDIES, Merge(entity, "*"))
+        elif kind == "merge others" and there:
+            await store.write(STUDIES, Merge(Entity("p", row, {"step": step}), "*"))
+            continue
+        elif kind == "drop" and there:
+            await store.write(STUDIES, Replace(Entity("p", row, {"step": step}), "*"))
+            rows[row] = ""
+            continue
+        elif kind == "delete" and there:
+            await store.write(STUDIES, Delete("p", row, "*"))
+            del rows[row]
+            continue
+        else:
+            with pytest.raises(Exception, match="operation 1"):
+                await store.transact(STUDIES, [Upsert(entity), Delete("p", "nowhere", "*")])
+            continue
+        rows[row] = word
+        for each in "abcdef":
+            query = store.query(STUDIES, where=Compare("qword", "eq", each))
+            assert [e.row async for e in query] == sorted(name for name, value in rows.items() if value == each)
+
+
+async def test_a_long_search_leaves_the_event_loop_free(store: EmbeddedStorage) -> None:
+    """20,000 rows are looked at for one that matches; others get their turn every few milliseconds."""
+    for start in range(0, 20_000, 100):
+        await store.transact(INDEX, [Insert(Entity("p", f"{n:06d}", made_up(n))) for n in range(start, start + 100)])
+    turns: list[float] = []
+
+    async def others() -> None:
+        while True:
+            turns.append(time.perf_counter())
+            await asyncio.sleep(0)
+
+    watch = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    found = [e.row async for e in store.query(INDEX, where=Compare("qid", "eq", "id19999"))]
+    watch.cancel()
+    assert found == ["019999"]
+    gaps = sorted(later - earlier for earlier, later in itertools.pairwise(turns))
+    assert len(gaps) >= 10
+    assert gaps[len(gaps) // 2] < 0.05
+
+
+async def test_a_query_holds_nothing_open(store: EmbeddedStorage) -> None:
+    """Rows written while a query runs are met if they lie ahead, and the log can begin anew."""
+    for number in range(500):
+        await store.write(INDEX, Insert(Entity("p", f"{number:06d}", {})))
+    query = store.query(INDEX, "p")
+    first = await anext(query)
+    await store.write(INDEX, Insert(Entity("p", "999999", {})))
+    await store.write(INDEX, Delete("p", "000499", "*"))
+    connection = await store._database.read(lambda connection: connection)
+    assert not connection.in_transaction
+    assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    rows = [first.row] + [entity.row async for entity in query]
+    assert rows == [f"{number:06d}" for number in range(499)] + ["999999"]
