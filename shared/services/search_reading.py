@@ -20,6 +20,9 @@ from .search_lookups import MOST_PARALLEL, Lookups, in_parallel
 MOST_DESCENTS = 64
 """Studies whose partitions are read one by one; of more, the rows of all are read in their order."""
 
+MOST_ROWS = 1000
+"""That Azure Tables return in one answer."""
+
 T = TypeVar("T")
 
 
@@ -53,10 +56,10 @@ class Reader:
 
     async def studies(self, page: Page) -> list[Found]:
         """The page of the studies that match."""
-        return await _taken(self._all_studies(), page)
+        return await _taken(self._all_studies(_few(page)), page)
 
-    def _all_studies(self) -> AsyncIterator[Found]:
-        return self._named_studies() if self._wanted.studies is not None else self._scanned_studies()
+    def _all_studies(self, first: int | None = None) -> AsyncIterator[Found]:
+        return self._named_studies() if self._wanted.studies is not None else self._scanned_studies(first)
 
     async def _named_studies(self) -> AsyncGenerator[Found]:
         """Point reads of the studies whose UIDs are given."""
@@ -74,7 +77,7 @@ class Reader:
         modalities = self._wanted.modalities
         return modalities is None or any(modalities.matches(form_of(each.attributes, MODALITY)) for each in series)
 
-    async def _scanned_studies(self) -> AsyncGenerator[Found]:
+    async def _scanned_studies(self, first: int | None) -> AsyncGenerator[Found]:
         """The rows of studies, each looked for among those that have the modalities.
 
         A series never begins before its study. So once the series have been read back to when a study began, it is
@@ -82,7 +85,7 @@ class Reader:
         """
         wanted = self._wanted
         fitting: set[str] = set()
-        rows = self._projections.studies(self._partition, study_condition(wanted))
+        rows = self._projections.studies(self._partition, study_condition(wanted), first=first)
         async with _closing(rows), _closing(self._series_with_modalities()) as series:
             upcoming = await anext(series, None)
             async for row in rows:
@@ -130,10 +133,10 @@ class Reader:
             if self._wanted.series_matches(each.series, each.attributes)
         ]
 
-    async def _scanned_series(self, studies: set[str] | None) -> AsyncGenerator[Found]:
+    async def _scanned_series(self, studies: set[str] | None, first: int | None = None) -> AsyncGenerator[Found]:
         """The rows of series, newest first, of these studies or of all."""
         wanted = self._wanted
-        rows = self._projections.series(self._partition, series_condition(wanted))
+        rows = self._projections.series(self._partition, series_condition(wanted), first=first)
         async with _closing(rows):
             async for row in rows:
                 if (studies is None or row.study in studies) and wanted.series_matches(row.series, row.attributes):
@@ -142,7 +145,7 @@ class Reader:
     async def _scanned_page(self, page: Page, studies: set[str] | None) -> list[Found]:
         """While a large study is being deleted its series may still have rows; they are looked up and passed over."""
         found: list[Found] = []
-        rows = self._scanned_series(studies)
+        rows = self._scanned_series(studies, _few(page) if studies is None else None)
         async with _closing(rows):
             async for each in rows:
                 found.append(each)
@@ -212,6 +215,11 @@ class Reader:
 
     def _fits(self, record: InstanceRecord) -> bool:
         return self._wanted.instances is None or record.key.instance in self._wanted.instances
+
+
+def _few(page: Page) -> int | None:
+    """How many rows to ask for, if they are fewer than storage gives at once anyway."""
+    return page.end if page.end < MOST_ROWS else None
 
 
 def _found(record: InstanceRecord) -> Found:

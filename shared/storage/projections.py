@@ -25,6 +25,7 @@ from .primitives import (
     EntityMissing,
     Insert,
     Operation,
+    Range,
     Replace,
     Storage,
     TransactionRefused,
@@ -124,24 +125,47 @@ class Projections:
                 if unanswered >= MOST_UNANSWERED:
                     raise
 
-    def studies(self, partition: str, where: Condition | None = None) -> AsyncIterator[Projection]:
-        """Studies that are shown and meet `where`, newest first."""
-        return self._read(partition, "study", where)
+    def studies(
+        self, partition: str, where: Condition | None = None, *, first: int | None = None
+    ) -> AsyncIterator[Projection]:
+        """Studies that are shown and meet `where`, newest first; `first` is how many the caller hopes to need."""
+        return self._read(partition, "study", where, first)
 
-    def series(self, partition: str, where: Condition | None = None) -> AsyncIterator[Projection]:
-        """Series that are shown and meet `where`, newest first."""
-        return self._read(partition, "series", where)
+    def series(
+        self, partition: str, where: Condition | None = None, *, first: int | None = None
+    ) -> AsyncIterator[Projection]:
+        """Series that are shown and meet `where`, newest first; `first` as for studies."""
+        return self._read(partition, "series", where, first)
 
-    async def _read(self, partition: str, level: str, where: Condition | None) -> AsyncIterator[Projection]:
+    async def _read(
+        self, partition: str, level: str, where: Condition | None, first: int | None
+    ) -> AsyncIterator[Projection]:
+        """All of them in any case: a query for the first few, if wanted, and then for what lies behind them."""
         shown: Condition = Compare("shown", "eq", True)
-        rows = self._storage.query(
-            names.STUDIES,
-            partitions=(f"{partition}|", f"{partition}}}"),
-            rows=(f"{level}|", f"{level}}}"),
-            where=And((shown, where)) if where else shown,
-            select=("PartitionKey", "RowKey", "o"),
+        condition = And((shown, where)) if where else shown
+        rows, end = (f"{level}|", f"{level}}}"), f"{partition}}}"
+        last: Entity | None = None
+        count = 0
+        async for last in self._rows((f"{partition}|", end), rows, condition, first):
+            count += 1
+            yield _projection(last)
+        if last is None or count != first:
+            return
+        # no character of a key comes before "!"
+        async for entity in self._rows(last.partition, (last.row + "!", rows[1]), condition):
+            yield _projection(entity)
+        async for entity in self._rows((last.partition + "!", end), rows, condition):
+            yield _projection(entity)
+
+    def _rows(
+        self, partitions: str | Range, rows: Range, where: Condition, top: int | None = None
+    ) -> AsyncIterator[Entity]:
+        return self._storage.query(
+            names.STUDIES, partitions, rows, where, select=("PartitionKey", "RowKey", "o"), top=top
         )
-        async for entity in rows:
-            _, inverted, study, *series = entity.row.split("|")
-            attributes = orjson.loads(entity.values.get("o", "{}"))  # type: ignore[arg-type]
-            yield Projection(study, series[0] if series else "", _MOST - int(inverted), attributes)
+
+
+def _projection(entity: Entity) -> Projection:
+    _, inverted, study, *series = entity.row.split("|")
+    attributes = orjson.loads(entity.values.get("o", "{}"))  # type: ignore[arg-type]
+    return Projection(study, series[0] if series else "", _MOST - int(inverted), attributes)
