@@ -6,6 +6,7 @@ attribute in its normal form, for filters, and the original elements, for result
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from ..dicom.normal_form import normal_form, projected_name
 from . import names
 from .memory import StudyKey
 from .primitives import (
+    MOST_OPERATIONS,
     And,
     Compare,
     Condition,
@@ -38,6 +40,7 @@ _MOST = 10**20 - 1
 _LAST_MONTH = 999999
 
 MOST_UNANSWERED = 8
+MOST_KNOWN = 10_000
 
 
 def projection_partition(partition: str, created: int) -> str:
@@ -76,54 +79,84 @@ def _entity(study: StudyKey, shown: Shown) -> Entity:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A row as this process last wrote it: a hint that spares the read before the next write."""
+
+    etag: str
+    rev: int
+
+
 class Projections:
     """Reads and writes the table."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
     async def write(self, study: StudyKey, shown: Iterable[Shown]) -> None:
         """Answers each mark, unless the row is newer already; raises `Unavailable` (rules 19 and 20)."""
-        todo = list(shown)
-        begun = [each for each in todo if each.mark.begins_life and each.attributes is not None]
-        if len(begun) > 1 and await self._begin_together(study, begun):
-            todo = [each for each in todo if each not in begun]
-        await asyncio.gather(*(self._write_one(study, each) for each in todo))
+        groups: dict[str, list[Entity]] = {}
+        blind: set[str] = set()
+        for each in shown:
+            entity = _entity(study, each)
+            groups.setdefault(entity.partition, []).append(entity)
+            if each.mark.begins_life and each.attributes is not None:
+                blind.add(entity.row)
+        await asyncio.gather(
+            *(
+                self._write_rows(entities[start : start + MOST_OPERATIONS], blind)
+                for entities in groups.values()
+                for start in range(0, len(entities), MOST_OPERATIONS)
+            )
+        )
 
-    async def _begin_together(self, study: StudyKey, begun: list[Shown]) -> bool:
-        """A new study and its first series in one transaction; False if it has to be row by row."""
-        entities = [_entity(study, each) for each in begun[:100]]
-        if len(begun) > len(entities) or len({entity.partition for entity in entities}) > 1:
-            return False
-        try:
-            await self._storage.transact(names.STUDIES, [Insert(entity) for entity in entities])
-        except (TransactionRefused, Unanswered):
-            return False
-        return True
-
-    async def _write_one(self, study: StudyKey, shown: Shown) -> None:
-        entity = _entity(study, shown)
-        blind = shown.mark.begins_life
+    async def _write_rows(self, entities: list[Entity], blind: set[str]) -> None:
+        """The rows of one partition in one transaction: what begins a life without reading, the rest after it."""
         unanswered = 0
+        trusting = True
         while True:
-            operation: Operation = Insert(entity)
-            if not blind:
-                there = await self._storage.get(
-                    names.STUDIES, entity.partition, entity.row, ("PartitionKey", "RowKey", "rev")
-                )
-                if there is not None and int(there.values["rev"]) >= shown.mark.version:
-                    return
-                operation = Replace(entity, there.etag) if there else operation
-            blind = False
-            try:
-                await self._storage.write(names.STUDIES, operation)
+            found = await asyncio.gather(*(self._operation(entity, trusting, blind) for entity in entities))
+            entities = [entity for entity, operation in zip(entities, found, strict=True) if operation]
+            operations = [operation for operation in found if operation]
+            if not operations:
                 return
-            except (EntityExists, EntityMissing, EntityChanged):
-                continue
+            try:
+                if len(operations) == 1:
+                    etags = [await self._storage.write(names.STUDIES, operations[0])]
+                else:
+                    etags = await self._storage.transact(names.STUDIES, operations)
+            except (TransactionRefused, EntityExists, EntityMissing, EntityChanged):
+                trusting = False
             except Unanswered:
+                trusting = False
                 unanswered += 1
                 if unanswered >= MOST_UNANSWERED:
                     raise
+            else:
+                self._remember(entities, etags)
+                return
+
+    async def _operation(self, entity: Entity, trusting: bool, blind: set[str]) -> Operation | None:
+        """What brings the row up to its mark; None if it is there already."""
+        key = (entity.partition, entity.row)
+        rev = int(entity.values["rev"])
+        known = self._known.get(key) if trusting else None
+        if known is not None and known.rev < rev:
+            return Replace(entity, known.etag)
+        if trusting and known is None and entity.row in blind:
+            return Insert(entity)
+        there = await self._storage.get(names.STUDIES, *key, ("PartitionKey", "RowKey", "rev"))
+        if there is None:
+            return Insert(entity)
+        return Replace(entity, there.etag) if int(there.values["rev"]) < rev else None
+
+    def _remember(self, entities: list[Entity], etags: list[str]) -> None:
+        for entity, etag in zip(entities, etags, strict=True):
+            self._known[entity.partition, entity.row] = _Known(etag, int(entity.values["rev"]))
+            self._known.move_to_end((entity.partition, entity.row))
+        while len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
 
     def studies(
         self, partition: str, where: Condition | None = None, *, first: int | None = None

@@ -121,7 +121,7 @@ async def test_trace_08_reborn_study_is_shown_once(process: NewProcess, storage:
     a, d = process("A"), process("D")
     await a.store("1")
     task = d.begin(d.delete())
-    await d.reach("get studies")
+    await d.reach("transact studies")
     assert await a.store("1") is Outcome.CREATED
     assert len([each async for each in a.services.projections.studies(DEFAULT_PARTITION)]) == 1
     await d.finish(task)

@@ -1,0 +1,221 @@
+"""`dev.py start` and `reset` as a user meets them: what they print, what they keep, what they leave behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from azure.data.tables import TableServiceClient
+
+from shared.azurite import ROOT, answers_as_azurite, free_ports, is_azurite
+from tests.support.processes import clean_environment
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 60
+
+
+class Command:
+    """A running `dev.py start`, past the installation."""
+
+    def __init__(self, *arguments: str, output: Path) -> None:
+        self.port = free_ports(1)[0]
+        self.url = f"http://localhost:{self.port}"
+        self.file = output
+        command = [sys.executable, "-P", "-m", "shared.cli", "start", "--port", str(self.port), *arguments]
+        with output.open("wb") as stream:
+            self.process = subprocess.Popen(
+                command, env=environment(), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def output(self) -> str:
+        return self.file.read_text("utf-8")
+
+    def wait_until_healthy(self) -> "Command":
+        wait_for(lambda: self.answers("/health") or self.process.poll() is not None)
+        assert self.process.poll() is None, self.output
+        return self
+
+    def answers(self, path: str) -> bool:
+        try:
+            return httpx.get(self.url + path, timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+
+def environment() -> dict[str, str]:
+    return {**clean_environment(), "PYTHONPATH": str(ROOT)}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """A command that ends by itself: exit code and everything that it printed."""
+    command = [sys.executable, "-P", "-m", "shared.cli", *arguments]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS)
+    return done.returncode, done.stdout + done.stderr
+
+
+def record(data: Path) -> Any:
+    return json.loads((data / "running.json").read_text("utf-8"))
+
+
+def table(data: Path) -> Any:
+    """A table of the Azurite that runs on the directory."""
+    port = record(data)["ports"]["table"]
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
+    connection = f"AccountName=devstoreaccount1;AccountKey={key};TableEndpoint={endpoint}"
+    return TableServiceClient.from_connection_string(connection).create_table_if_not_exists("kept")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Starts the command; whatever still runs after the test is ended."""
+    commands: list[Command] = []
+
+    def starter(*arguments: str) -> Command:
+        command = Command(*arguments, output=tmp_path / f"start-{len(commands)}.txt")
+        commands.append(command)
+        return command
+
+    yield starter
+    for command in commands:
+        if command.process.poll() is None:
+            command.end(signal.SIGTERM)
+
+
+def test_start_prints_functions_and_url_and_keeps_the_data_over_a_stop(
+    start: Callable[..., Command], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    first = start("--data", str(data)).wait_until_healthy()
+    with table(data) as client:
+        client.create_entity({"PartitionKey": "a", "RowKey": "b"})
+    assert first.end() == 0
+    lines = first.output.splitlines()
+    assert any(line.strip().startswith("studies: [") for line in lines)
+    assert f"Base URL: {first.url}" in lines
+    assert lines[-1] == "Stopped."
+    assert "Traceback" not in first.output
+
+    start("--data", str(data)).wait_until_healthy()
+    with table(data) as client:
+        assert client.get_entity("a", "b")["RowKey"] == "b"
+
+
+def test_in_memory_leaves_nothing(start: Callable[..., Command], tmp_path: Path) -> None:
+    command = start("--in-memory").wait_until_healthy()
+    assert "data in memory only" in command.output
+    assert command.end(signal.SIGTERM) == 0
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, output = run("start", "--port", str(port), "--in-memory")
+    expected = f"dev.py: Port {port} is taken: stop what listens there, or choose another with --port\n"
+    assert (code, output) == (1, expected)
+
+
+def test_storage_that_does_not_answer_is_one_line() -> None:
+    port = free_ports(1)[0]
+    endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
+    connection = f"AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint={endpoint}"
+    for command in ("start", "reset"):
+        code, output = run(command, "--storage", connection)
+        assert code == 1
+        assert output.startswith(f"dev.py: The blob storage at http://127.0.0.1:{port} does not answer: ")
+        assert output.count("\n") == 1
+
+
+def test_a_connection_string_without_account_is_one_line() -> None:
+    assert run("start", "--storage", "rubbish") == (
+        1,
+        "dev.py: --storage is no connection string: it names no storage account\n",
+    )
+
+
+def test_azurite_that_dies_ends_the_emulator_with_one_line(start: Callable[..., Command], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = start("--data", str(data)).wait_until_healthy()
+    os.kill(record(data)["azurite"], signal.SIGKILL)
+    assert command.process.wait(SECONDS) == 1
+    told = [line for line in command.output.splitlines() if line.startswith("dev.py: ")]
+    assert len(told) == 1
+    assert told[0].startswith("dev.py: Azurite has stopped unexpectedly: no message (ended by signal 9; its log is ")
+    assert "Traceback" not in command.output
+    assert not command.answers("/health")
+
+
+def test_azurite_that_cannot_start_is_one_line(start: Callable[..., Command], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "__azurite_db_table__.json").write_text("{", "utf-8")
+    command = start("--data", str(tmp_path / "data"))
+    assert command.process.wait(SECONDS) == 1
+    assert "dev.py: Azurite did not start: Exit due to unhandled error: " in command.output
+    assert "Traceback" not in command.output
+
+
+def test_a_directory_is_used_by_one_emulator(start: Callable[..., Command], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    first = start("--data", str(data)).wait_until_healthy()
+    code, output = run("start", "--port", str(free_ports(1)[0]), "--data", str(data))
+    assert code == 1
+    assert output == (
+        f"dev.py: Another emulator ({first.url}, process {first.process.pid}) uses {data}: "
+        f"stop it, or name another directory by --data\n"
+    )
+
+
+def test_a_killed_start_leaves_nothing_running_and_loses_nothing(start: Callable[..., Command], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    killed = start("--data", str(data)).wait_until_healthy()
+    before = record(data)
+    with table(data) as client:
+        client.create_entity({"PartitionKey": "a", "RowKey": "b"})
+    assert killed.end(signal.SIGKILL) == -signal.SIGKILL
+
+    start("--data", str(data)).wait_until_healthy()
+    with table(data) as client:
+        assert client.get_entity("a", "b")["RowKey"] == "b"
+    assert record(data)["azurite"] != before["azurite"]
+    assert not is_azurite(before["azurite"])
+    wait_for(lambda: not killed.answers("/health"))
+
+
+def test_reset_empties_a_directory_that_is_not_in_use(start: Callable[..., Command], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert run("reset", "--data", str(data)) == (0, f"There was no data in {data}.\n")
+    start("--data", str(data)).wait_until_healthy().end()
+    assert list(data.glob("__*"))
+    assert run("reset", "--data", str(data)) == (0, f"{data} is empty now.\n")
+    assert not list(data.glob("__*"))
+
+
+def test_reset_empties_a_running_emulator(start: Callable[..., Command], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = start("--data", str(data)).wait_until_healthy()
+    assert answers_as_azurite(record(data)["ports"]["blob"])
+    assert run("reset", "--data", str(data)) == (0, f"Emptied the storage of {command.url}.\n")
+    assert command.answers("/health")
