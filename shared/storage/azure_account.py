@@ -58,6 +58,8 @@ def account_of(settings: Settings) -> Account:
             f"No storage account: set {_SETTING}, {_SETTING}__accountName, or the three service addresses."
         )
     addresses = {service: _address(given or _cloud(name, service)) for service, given in addresses.items()}
+    if not all(address.startswith("https://") for address in addresses.values()):
+        raise BadStorageSettings("Identity is only sent over https: a service address has another scheme.")
     return Account(
         name or _name_in(addresses["blob"]),
         addresses["blob"],

@@ -86,6 +86,7 @@ def test_identity_by_addresses() -> None:
         ("", {}),
         ("", {"blobServiceUri": "https://mine.blob.core.windows.net"}),
         ("", {"accountName": "mine", "blobServiceUri": "mine.blob"}),
+        ("", {"accountName": "mine", "blobServiceUri": "http://mine.blob.core.windows.net"}),
         ("very secret", {}),
         ("AccountName=mine", {}),
         ("AccountName=mine;AccountKey=not base64 secret!", {}),
