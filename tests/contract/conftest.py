@@ -12,7 +12,7 @@ from shared.storage.azure import AzureStorage
 from shared.storage.embedded import EmbeddedStorage
 from shared.storage.primitives import Storage
 
-ENGINES = ("azurite", "embedded")
+ENGINES = ("azurite", "embedded", "embedded durable")
 
 
 def azure_storage(connection_string: str) -> AzureStorage:
@@ -26,7 +26,7 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param == "azurite":
         engine = azure_storage(request.getfixturevalue("azurite"))
     else:
-        engine = EmbeddedStorage(tmp_path / "store")
+        engine = EmbeddedStorage(tmp_path / "store", durable=request.param == "embedded durable")
     await engine.prepare()
     yield engine
     await engine.close()
@@ -40,7 +40,7 @@ def open_own(
     if request.param == "azurite":
         connection_string = own_azurite(None).connection_string
         return lambda: azure_storage(connection_string)
-    return lambda: EmbeddedStorage(tmp_path / "store")
+    return lambda: EmbeddedStorage(tmp_path / "store", durable=request.param == "embedded durable")
 
 
 @pytest.fixture
