@@ -16,6 +16,7 @@ from .storage.index import Index
 from .storage.memory import StudyMemory
 from .storage.primitives import Storage
 from .storage.projections import Projections
+from .storage.table_file import TableFile
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Services:
     committer: Committer
     garbage: GarbageCollector
     memory: StudyMemory
+    table_file: TableFile
 
     async def reset(self) -> None:
         """Empties the store, and what this process remembers of it."""
@@ -64,6 +66,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         committer=Committer(storage, files, feed, projections, memory, clock),
         garbage=GarbageCollector(storage, files, feed, clock),
         memory=memory,
+        table_file=TableFile(settings_),
     )
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ..errors import Unavailable
+from ..storage.table_file import TableFileState
 
 if TYPE_CHECKING:
     from ..composition import Services
@@ -68,7 +69,7 @@ class HealthProbe:
             services = await self._opened()
             await services.storage.ping()
             self._reached = time.monotonic()
-            self._found = Health(Status.HEALTHY)
+            self._found = _fullness(services.table_file.state())
         except Unavailable as error:
             self._found = Health(Status.UNHEALTHY, str(error) or "Storage cannot be reached.")
         except Exception:
@@ -77,3 +78,11 @@ class HealthProbe:
         finally:
             self._tried = time.monotonic()
             self._running = None
+
+
+def _fullness(state: TableFileState) -> Health:
+    if state is TableFileState.NORMAL:
+        return Health(Status.HEALTHY)
+    if state is TableFileState.WARNING:
+        return Health(Status.DEGRADED, "The tables of the storage emulator are close to their limit.")
+    return Health(Status.DEGRADED, "The tables of the storage emulator are full: nothing more is stored.")

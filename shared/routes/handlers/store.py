@@ -23,11 +23,12 @@ async def upsert_instances(call: Call) -> Response:
 
 
 async def _store(call: Call, *, replace: bool) -> Response:
-    settings = call.services.settings
+    services = call.services
+    services.table_file.refuse_if_full()
     request, files = _read(call, replace)
-    lenient = request.lenient
-    result = await store_files(call.services, request, files)
-    status = store_status(result.instances, warnings_count=lenient, duplicates_warn=settings.duplicates == "warn")
+    lenient, duplicates_warn = request.lenient, services.settings.duplicates == "warn"
+    result = await store_files(services, request, files)
+    status = store_status(result.instances, warnings_count=lenient, duplicates_warn=duplicates_warn)
     if status == 204:
         return Response(status_code=204)
     headers = {}
