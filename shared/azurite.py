@@ -126,12 +126,12 @@ class Azurite:
             time.sleep(0.02)
 
     def last_words(self) -> str:
-        """The last thing that it printed, and how it ended: half a line for the user."""
+        """How it ended, and the error that it printed, if any: the end of a line for the user."""
         code = self.process.poll()
-        lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
-        told = [line for line in lines if "error" in line.lower() or "EADDR" in line] or lines[-1:]
-        ended = f" (ended by signal {-code})" if code is not None and code < 0 else f" (exit code {code})"
-        return (told[0] if told else "no message") + ended
+        ended = f"ended by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines()]
+        told = next((line for line in lines if "error" in line.lower() or "EADDR" in line), "no message")
+        return f"{told} ({ended}; its log is {self.log})"
 
     def stop(self, seconds: float = 20) -> None:
         """Asks it to end, which writes its data to disk, and waits; kills it only after `seconds`."""
@@ -200,6 +200,20 @@ def answers_as_azurite(port: int) -> bool:
             return b"Azurite-Blob" in connection.recv(4096)
     except OSError:
         return False
+
+
+def is_azurite(process_id: int) -> bool:
+    """Whether the process is an Azurite, and not a later one of the same number; always false on Windows."""
+    command = Path(f"/proc/{process_id}/cmdline")
+    if Path("/proc/self").exists():  # Linux
+        try:
+            return b"azurite.js" in command.read_bytes()
+        except OSError:
+            return False
+    if sys.platform == "win32":
+        return False
+    listing = ["/bin/ps", "-p", str(process_id), "-o", "args="]
+    return b"azurite.js" in subprocess.run(listing, capture_output=True, check=False).stdout  # noqa: S603
 
 
 def kill_process(process_id: int) -> None:

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return start(options) if options.command == "start" else reset(options)
     except (CommandError, AzuriteError) as error:
-        print(f"dev.py: {error}", file=sys.stderr, flush=True)
+        complain(error)
         return 1
 
 
@@ -69,27 +69,39 @@ def start(options: Namespace) -> int:
     url = f"http://localhost:{options.port}"
     if not port_is_free(options.port, options.host):
         raise CommandError(f"Port {options.port} is taken: stop what listens there, or choose another with --port")
-    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # SIGINT is ignored in background jobs of scripts
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
-    events: queue.SimpleQueue[str] = queue.SimpleQueue()
     try:
         with ExitStack() as stack:
             settings, azurite = open_store(options, url, stack)
             host = start_host(options, settings)
             stack.callback(stop_host, host)
-            if azurite:
-                azurite.wait_until_ready()
-                watch(azurite.process, "azurite", events)
-            watch(host, "host", events)
-            ended = next_event(events)
-            if ended == "azurite" and azurite:
-                azurite.process.wait()
-                raise AzuriteError(f"Azurite has stopped unexpectedly: {azurite.last_words()}; its log: {azurite.log}")
-            return host.wait()
+            return run_until_one_ends(host, azurite)
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 0
+
+
+def run_until_one_ends(host: "subprocess.Popen[bytes]", azurite: Azurite | None) -> int:
+    """The exit code of the host, or 1 and a line at once when Azurite ends before it."""
+    events: queue.SimpleQueue[str] = queue.SimpleQueue()
+    watch(host, "host", events)
+    try:
+        if azurite:
+            azurite.wait_until_ready()
+            watch(azurite.process, "azurite", events)
+        if next_event(events) == "azurite" and azurite:
+            raise AzuriteError(f"Azurite has stopped unexpectedly: {azurite.last_words()}")
+    except AzuriteError as error:
+        complain(error)
+        return 1
+    return host.wait()
+
+
+def complain(error: Exception) -> None:
+    """One line for the user."""
+    print(f"dev.py: {error}", file=sys.stderr, flush=True)
 
 
 def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str, str], Azurite | None]:
@@ -250,6 +262,9 @@ def reset(options: Namespace) -> int:
         return reset_storage(settings, f"the storage of {running.url}")
     if data == IN_MEMORY:
         raise CommandError("No emulator runs that keeps its data in memory")
+    if not data.exists():
+        print(f"There was no data in {data}.", flush=True)
+        return 0
     with directory_lock(data):
         end_leftover(data)
         print(f"{data} is empty now." if clear(data) else f"There was no data in {data}.", flush=True)

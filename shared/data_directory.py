@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from .azurite import Ports, answers_as_azurite, kill_process
+from .azurite import Ports, answers_as_azurite, is_azurite, kill_process
 
 RECORD = "running.json"
 LOCK = "running.lock"
@@ -36,6 +36,10 @@ class Running:
 
     def azurite_answers(self) -> bool:
         return answers_as_azurite(self.ports.blob)
+
+    def azurite_lives(self) -> bool:
+        """It may have closed its ports and still be writing its data."""
+        return is_azurite(self.azurite) or self.azurite_answers()
 
 
 @contextmanager
@@ -95,7 +99,7 @@ def end_leftover(directory: Path, seconds: float = 15) -> str:
         return ""
     line = ""
     end = time.monotonic() + seconds
-    while running.azurite_answers():
+    while running.azurite_lives():
         line = f"An earlier start was killed; its Azurite (process {running.azurite}) has now ended."
         if time.monotonic() > end:
             kill_process(running.azurite)

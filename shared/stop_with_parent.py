@@ -1,7 +1,7 @@
 """`python -m shared.stop_with_parent MODULE ARGUMENTS`: runs a module as a program that ends when its parent does.
 
 Standard input is a pipe from the parent. When the parent closes it, or ends in whatever way, the program gets the
-signal of a Ctrl-C. This works alike on Linux, macOS and Windows, and leaves no server behind on a taken port.
+signal to stop. This works alike on Linux, macOS and Windows, and leaves no server behind on a taken port.
 """
 
 import os
@@ -25,7 +25,7 @@ def _watch() -> None:
     if sys.platform == "win32":
         signal.raise_signal(signal.SIGINT)
     else:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)  # never ignored, as SIGINT may be
 
 
 if __name__ == "__main__":
