@@ -200,14 +200,15 @@ def run_showing(title: str, command: Sequence[str], directory: Path = ROOT) -> N
     except OSError as error:
         raise SetupError(f"{command[0]} cannot be started: {error.strerror}") from None
     lines: list[str] = []
-    reader = threading.Thread(target=collect, args=(process.stdout, lines), daemon=True)
-    reader.start()
-    while reader.is_alive():
-        reader.join(SECONDS_BETWEEN_SIGNS_OF_LIFE)
-        if reader.is_alive():
-            told = [line for line in lines[-20:] if not line.lower().startswith(("npm warn", "warning"))]
-            print(f"  {time.monotonic() - began:3.0f} s  {told[-1][:90] if told else ''}".rstrip(), flush=True)
-    code = process.wait()
+    with process:
+        reader = threading.Thread(target=collect, args=(process.stdout, lines), daemon=True)
+        reader.start()
+        while reader.is_alive():
+            reader.join(SECONDS_BETWEEN_SIGNS_OF_LIFE)
+            if reader.is_alive():
+                told = [line for line in lines[-20:] if not line.lower().startswith(("npm warn", "warning"))]
+                print(f"  {time.monotonic() - began:3.0f} s  {told[-1][:90] if told else ''}".rstrip(), flush=True)
+        code = process.wait()
     log.write_text("\n".join([" ".join(command), *lines, ""]), "utf-8")
     if code:
         raise SetupError(f"{title} failed: {reason(lines)} (all of its output: {log})")

@@ -121,7 +121,8 @@ def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str
         told = end_leftover(data)
         if told:
             print(told, flush=True)
-    azurite = start_azurite(data, choose_ports(), STATE / f"azurite-{options.port}.log")
+    log = data / "azurite.log" if data else IN_MEMORY / f"azurite-{options.port}.log"
+    azurite = start_azurite(data, choose_ports(), log)
     stack.callback(azurite.stop)
     record = data or IN_MEMORY
     write_record(record, Running(url, os.getpid(), azurite.process.pid, azurite.ports))

@@ -12,6 +12,8 @@ from tests.support.completeness import NothingLeftOut, read_allowed
 from tests.support.processes import LocalHost, local_host
 from tests.support.sizes import SIZES
 
+pytest_plugins = ["pytester"]
+
 StartHost = Callable[..., LocalHost]
 
 
