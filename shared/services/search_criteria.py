@@ -74,7 +74,8 @@ def criteria(search: Search) -> Criteria:
         if each.tag == MODALITIES_IN_STUDY:
             modalities = each.matcher
         elif each.tag == UID_TAGS[each.level] and isinstance(each.matcher, OneOf):
-            uids[each.level] = _both(uids[each.level], each.matcher.forms)
+            # what nobody can have, such as `1.2.*`, need not be looked for (QRY-41)
+            uids[each.level] = frozenset(filter(is_uid, each.matcher.forms))
         else:
             filters[each.level].append(each)
     return Criteria(
@@ -97,12 +98,6 @@ def form_of(attributes: Attributes, tag: str) -> str | None:
     """The normal form of an element, as rows hold it too."""
     element = attributes.get(tag)
     return None if element is None else normal_form(element["vr"], element)
-
-
-def _both(one: frozenset[str] | None, other: frozenset[str]) -> frozenset[str]:
-    """UIDs that nobody can have, such as `1.2.*`, need not be looked for (QRY-41)."""
-    uids = frozenset(filter(is_uid, other))
-    return uids if one is None else one & uids
 
 
 # ---------------------------------------------------------------- what storage decides
