@@ -8,10 +8,11 @@ import pytest
 from shared.azurite import free_azurite_ports, start_azurite
 from shared.settings import Settings
 from shared.storage.azure import AzureStorage
+from shared.storage.embedded import EmbeddedStorage
 from shared.storage.primitives import Storage
 from tests.support.stepping import Process
 
-ENGINES = ("azurite",)
+ENGINES = ("azurite", "embedded")
 
 NewProcess = Callable[..., Process]
 
@@ -30,8 +31,11 @@ def faulty_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(params=ENGINES)
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     """An empty store."""
-    connection_string = request.getfixturevalue("faulty_azurite")
-    engine: Storage = AzureStorage(Settings.model_validate({"AzureWebJobsStorage": connection_string}))
+    engine: Storage
+    if request.param == "azurite":
+        engine = AzureStorage(Settings(AzureWebJobsStorage=request.getfixturevalue("faulty_azurite")))
+    else:
+        engine = EmbeddedStorage(tmp_path / "store")
     await engine.prepare()
     await engine.reset()
     yield engine

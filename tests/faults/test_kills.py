@@ -33,12 +33,19 @@ UNFLUSHED_SECONDS = 8
 class Site:
     """A host with two workers on a store on disk, any part of which can be killed and started again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, engine: str) -> None:
         self._directory = directory
         self._ports = free_azurite_ports()
         self._logs = 0
-        self.azurite = self._start_azurite()
+        self.azurite = self._start_azurite() if engine == "azurite" else None
         self.host = self._start_host()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What names the store."""
+        if self.azurite:
+            return {"AzureWebJobsStorage": self.azurite.connection_string}
+        return {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(self._directory / "store")}
 
     def _start_azurite(self) -> Azurite:
         process = start_azurite(self._directory / "data", self._ports, self._directory / "azurite.log")
@@ -47,9 +54,7 @@ class Site:
 
     def _start_host(self) -> LocalHost:
         self._logs += 1
-        host = LocalHost(
-            {"AzureWebJobsStorage": self.azurite.connection_string}, 2, self._directory / f"host-{self._logs}.log"
-        )
+        host = LocalHost(self.settings, 2, self._directory / f"host-{self._logs}.log")
         host.wait_until_ready()
         return host
 
@@ -65,6 +70,7 @@ class Site:
         self.host = self._start_host()
 
     def kill_azurite(self) -> None:
+        assert self.azurite is not None
         self.azurite.process.kill()
         self.azurite.process.wait()
 
@@ -73,13 +79,14 @@ class Site:
 
     def stop(self) -> None:
         self.host.stop()
-        self.azurite.stop()
+        if self.azurite:
+            self.azurite.stop()
 
     @asynccontextmanager
     async def services(self, ahead: int = 0) -> AsyncIterator[Services]:
         """The store seen past the host, from a clock that is ahead."""
         clock = TestClock(ahead=ahead)
-        opened = await open_services(Settings(AzureWebJobsStorage=self.azurite.connection_string), clock)
+        opened = await open_services(Settings.model_validate(self.settings), clock)
         try:
             yield opened
         finally:
@@ -87,8 +94,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
+def site(engine: str, tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path, engine)
     yield made
     made.stop()
 
@@ -142,10 +149,13 @@ async def _check(site: Site, writers: Writers) -> None:
                 await asyncio.sleep(0.25)
 
 
-@pytest.mark.parametrize("victim", ["worker", "host", "azurite"])
-async def test_kills(victim: str, site: Site, size: Callable[[str], int]) -> None:
+@pytest.mark.parametrize(
+    ("engine", "victim"),
+    [("azurite", "worker"), ("azurite", "host"), ("azurite", "azurite"), ("embedded", "worker"), ("embedded", "host")],
+)
+async def test_kills(engine: str, victim: str, site: Site, size: Callable[[str], int]) -> None:
     """After each kill every acknowledged write holds, and index, feed and search tell one story."""
-    chance = random.Random(victim)
+    chance = random.Random(f"{engine} {victim}")
     for _ in range(size(f"kills of {victim}")):
         await _check(site, await _round(site, victim, chance))
     if victim == "azurite":
@@ -161,6 +171,7 @@ async def test_kills(victim: str, site: Site, size: Callable[[str], int]) -> Non
     assert blobs == rows, "no file without a row outlives the sweep, and no row is without its file"
 
 
+@pytest.mark.parametrize("engine", ["azurite"])
 async def test_azurite_down(site: Site) -> None:
     """While storage is down every request is answered with 503 within 30 s; then all is as before (PLT-16, PLT-20)."""
     site.kill_azurite()
