@@ -110,7 +110,7 @@ def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str
         directory = data_directory(options)
         stack.enter_context(directory_lock(directory))
         print(f"Storage: embedded, data in {directory}", flush=True)
-        return {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(directory)}, None
+        return embedded_settings(directory, durable=options.durable), None
     if options.storage:
         connection = full_connection_string(options.storage)
         check_storage(connection)
@@ -131,6 +131,12 @@ def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str
     where = f"data in {data}" if data else "data in memory only"
     print(f"Storage: Azurite on ports {ports.blob}, {ports.queue} and {ports.table}, {where}", flush=True)
     return {"AzureWebJobsStorage": azurite.connection_string, "DICOM_AZURITE_TABLE_FILE": azurite.table_file}, azurite
+
+
+def embedded_settings(directory: Path, *, durable: bool = False) -> dict[str, str]:
+    """What makes the app use the embedded store."""
+    settings = {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(directory)}
+    return {**settings, "DICOM_STORE_DURABLE": "true"} if durable else settings
 
 
 def data_directory(options: Namespace) -> Path:
@@ -189,7 +195,7 @@ def start_host(options: Namespace, settings: Mapping[str, str]) -> "subprocess.P
     command = [sys.executable, "-P", "-m", "shared.stop_with_parent", "shared.devhost", "function_app:app"]
     command += ["--host", options.host, "--port", str(options.port), "--directory", str(ROOT)]
     if options.workers:
-        command += ["--workers", str(options.workers)]
+        environment["FUNCTIONS_WORKER_PROCESS_COUNT"] = str(options.workers)
     if not (options.storage or options.in_memory):
         command += ["--state", str(data_directory(options) / "timers")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
@@ -257,7 +263,7 @@ def reset(options: Namespace) -> int:
         if in_memory and in_memory.azurite_answers():
             running, data = in_memory, IN_MEMORY
     if options.store == "embedded":
-        return reset_storage({"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(data)}, str(data))
+        return reset_storage(embedded_settings(data), str(data))
     if running and running.azurite_answers():
         settings = {"AzureWebJobsStorage": running.ports.connection_string()}
         return reset_storage(settings, f"the storage of {running.url}")

@@ -35,6 +35,7 @@ def command_parser() -> argparse.ArgumentParser:
     start.add_argument("--port", type=port, default=8080, help="port of the emulator (8080)")
     start.add_argument("--host", default="localhost", help="address to listen on (localhost; 0.0.0.0 for all)")
     start.add_argument("--workers", type=count, default=None, metavar="N", help="worker processes (1)")
+    start.add_argument("--durable", action="store_true", help="embedded store: survive power cuts, at a price in speed")
     add_store_options(start)
 
     test = commands.add_parser(
@@ -52,7 +53,7 @@ def command_parser() -> argparse.ArgumentParser:
 def add_store_options(command: argparse.ArgumentParser) -> None:
     """Which store is meant."""
     where = command.add_mutually_exclusive_group()
-    where.add_argument("--data", type=Path, metavar="DIR", help="directory of the data (.dev/data)")
+    where.add_argument("--data", type=Path, metavar="DIR", help="directory of the data (.dev/data, .dev/embedded)")
     where.add_argument("--in-memory", action="store_true", help="keep nothing on disk")
     where.add_argument("--storage", metavar="CONNECTION_STRING", help="use an Azurite or account that already runs")
     command.add_argument("--store", choices=STORES, default="azurite", help="storage engine (azurite)")
@@ -66,4 +67,6 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         parser.error("unrecognized arguments: " + " ".join(further))
     if options.command != "test" and options.store == "embedded" and (options.storage or options.in_memory):
         parser.error("the embedded store is a directory: --storage and --in-memory do not go with it")
+    if options.command == "start" and options.durable and options.store != "embedded":
+        parser.error("--durable is for --store embedded")
     return options, further
