@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .clock import Clock, wall_clock
 from .services import maintenance
+from .services.codecs import Codecs
 from .settings import Settings, settings
 from .storage.change_feed import ChangeFeed
 from .storage.committer import Committer
@@ -36,6 +37,7 @@ class Services:
     garbage: GarbageCollector
     memory: StudyMemory
     table_file: TableFile
+    codecs: Codecs
 
     async def reset(self) -> None:
         """Empties the store, and what this process remembers of it."""
@@ -46,6 +48,7 @@ class Services:
     async def close(self) -> None:
         """Finishes what runs and closes the connections."""
         await self.committer.close()
+        await self.codecs.close()
         await self.storage.close()
 
 
@@ -67,6 +70,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         garbage=GarbageCollector(storage, files, feed, clock),
         memory=memory,
         table_file=TableFile(settings_),
+        codecs=Codecs(settings_.codec_processes, settings_.codec_timeout_seconds),
     )
 
 

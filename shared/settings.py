@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     """Largest file that a store takes (STO-31)."""
     duplicates: Literal["fail", "warn"] = Field(default="fail", alias="DICOM_DUPLICATES")
     """Whether a request of duplicates alone is a conflict (STO-44) or 202 (STO-170)."""
+    transcode_limit_bytes: int = Field(default=104_857_600, alias="DICOM_TRANSCODE_LIMIT_BYTES", gt=0)
+    """Largest file that is transcoded or rendered (RET-35, RET-84)."""
+    codec_processes: int = Field(default=2, alias="DICOM_CODEC_PROCESSES", gt=0)
+    """Processes that decode pixel data, for each worker; they are started when they are needed."""
+    codec_timeout_seconds: float = Field(default=120, alias="DICOM_CODEC_TIMEOUT_SECONDS", gt=0)
+    """After so long a codec is given up: 406."""
     expiry_interval_seconds: int = Field(default=3600, alias="EXPIRY_INTERVAL_SECONDS", gt=0)
     """How often expired studies are deleted (STO-123)."""
     public_url: str = Field(default="", alias="DICOM_PUBLIC_URL")

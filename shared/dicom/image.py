@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from . import native_frames
 from . import transfer_syntaxes as ts
-from .byte_order import swapped
 from .decoders import decode_frame
 from .file_meta import open_file
 from .header_values import HeaderValues
@@ -26,11 +25,9 @@ class Image:
     transfer_syntax: str
 
     def samples(self, frame: bytes) -> Samples:
-        """The samples of one frame as it was cut out of the file; raises `Undecodable`."""
+        """The samples of one frame, native ones little endian, or encapsulated; raises `Undecodable`."""
         if self.transfer_syntax not in ts.NATIVE:
             return decode_frame(frame, self.layout, self.transfer_syntax)
-        if self.transfer_syntax == ts.EXPLICIT_BIG_ENDIAN and self.layout.allocated > 8:
-            frame = swapped(frame, self.layout.allocated // 8)
         return native_frames.samples_of(frame, self.layout)
 
     @property

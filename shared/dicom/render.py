@@ -7,6 +7,7 @@ from PIL import Image as Pillow
 from .colour import rgb
 from .greyscale import GreyscaleDisplay
 from .image import Image, read_image
+from .image_file import reading
 from .pixels import Undecodable
 from .scan import Malformed
 
@@ -38,6 +39,18 @@ def render_frame(
     `first` the first frame if `needs_first_frame`. `quality` is that of JPEG, 1 to 100.
     """
     image = read_image(beginning, transfer_syntax)
+    return _picture(image, frame, content, first, media_type, quality)
+
+
+def render_frame_of_file(
+    content: bytes, transfer_syntax: str, frames: bytes, frame: int, media_type: str, quality: int
+) -> bytes:
+    """As `render_frame`, out of a whole file with its packed frame table; raises `Undecodable`."""
+    with reading(content, transfer_syntax, frames) as file:
+        return _picture(file.image(), frame, file.frame(frame), file.frame(1), media_type, quality)
+
+
+def _picture(image: Image, frame: int, content: bytes, first: bytes | None, media_type: str, quality: int) -> bytes:
     samples = image.samples(content)
     if image.photometric in _GREYSCALE and samples.ndim == 2:
         picture = _display(image, frame).show(samples, image.samples(first) if first is not None else None)

@@ -5,7 +5,7 @@ import azure.functions as func
 from ..web_extension import Request, Response
 from .call import Route
 from .dispatch import METHODS, dispatch
-from .handlers import delete, search, store
+from .handlers import delete, retrieve, search, store
 from .route_table import RouteGroup
 
 STUDY = "/studies/{study}"
@@ -20,6 +20,15 @@ GROUP = RouteGroup(
         Route("PUT", "/studies", store.upsert_instances, "store", "write"),
         Route("PUT", STUDY, store.upsert_instances, "store", "write"),
         Route("GET", "/studies", search.search_studies, "query"),
+        Route("GET", STUDY, retrieve.retrieve_study, "retrieve"),
+        Route("GET", SERIES, retrieve.retrieve_series, "retrieve"),
+        Route("GET", INSTANCE, retrieve.retrieve_instance, "retrieve"),
+        Route("GET", f"{INSTANCE}/frames/{{frames}}", retrieve.retrieve_frames, "retrieve"),
+        Route("GET", f"{STUDY}/metadata", retrieve.study_metadata, "retrieve-metadata"),
+        Route("GET", f"{SERIES}/metadata", retrieve.series_metadata, "retrieve-metadata"),
+        Route("GET", f"{INSTANCE}/metadata", retrieve.instance_metadata, "retrieve-metadata"),
+        Route("GET", f"{INSTANCE}/rendered", retrieve.rendered_instance, "retrieve-rendered"),
+        Route("GET", f"{INSTANCE}/frames/{{frame}}/rendered", retrieve.rendered_frame, "retrieve-rendered"),
         Route("GET", f"{STUDY}/series", search.search_study_series, "query"),
         Route("GET", f"{STUDY}/instances", search.search_study_instances, "query"),
         Route("GET", f"{SERIES}/instances", search.search_series_instances, "query"),

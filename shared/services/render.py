@@ -1,0 +1,103 @@
+"""Pictures of frames (PS3.18 10.4.1.1.3; RET-80 to RET-101)."""
+
+import asyncio
+
+from ..dicom import transfer_syntaxes as ts
+from ..dicom.frames import FrameTable
+from ..dicom.pixels import Undecodable
+from ..errors import NotAcceptable, NotFound
+from ..storage.records import InstanceKey, InstanceRecord
+from .retrieve import Source, find_instance
+from .retrieve_frames import frame_table, read_image
+
+_WHOLE_FILES = frozenset({ts.DEFLATED, ts.EXPLICIT_BIG_ENDIAN})
+_IN_THREAD = frozenset({ts.IMPLICIT_LITTLE_ENDIAN, ts.EXPLICIT_LITTLE_ENDIAN, ts.JPEG_BASELINE, ts.JPEG_EXTENDED})
+"""What numpy and Pillow do alone: they let go of the interpreter's lock, and take any input. The codecs of all other
+transfer syntaxes have a process of their own."""
+
+
+async def render_picture(source: Source, key: InstanceKey, frame: int, media_type: str, quality: int) -> bytes:
+    """The picture of a frame, counted from 1, as `image/jpeg` or `image/png`.
+
+    Raises `NotFound` if the instance or the frame is not there, `NotAcceptable` if it cannot be rendered.
+    """
+    record = await find_instance(source, key)
+
+    async def read(now: InstanceRecord) -> bytes:
+        if now.size > source.transcode_limit:
+            raise NotAcceptable(
+                f"Requested DICOM instance size is above the supported limit of {source.transcode_limit} for "
+                "rendering. Please retrieve the whole file in the original transfer syntax instead of rendering "
+                "to image media type."
+            )
+        table = frame_table(now, [frame])
+        try:
+            return await _Rendering(source, now, table, frame, media_type, quality).picture()
+        except Undecodable as error:
+            raise NotAcceptable(
+                "An error was encountered when attempting to convert the dicom file into an image"
+            ) from error
+
+    picture = await source.reader.current(record, read)
+    if picture is None:
+        raise NotFound.resource("instance")
+    return picture
+
+
+class _Rendering:
+    """One picture under way."""
+
+    def __init__(
+        self, source: Source, record: InstanceRecord, table: FrameTable, frame: int, media_type: str, quality: int
+    ) -> None:
+        self._source = source
+        self._record = record
+        self._table = table
+        self._frame = frame
+        self._media_type = media_type
+        self._quality = quality
+
+    async def picture(self) -> bytes:
+        """Where it is made depends on whose code decodes it; raises `Undecodable`."""
+        syntax = self._record.transfer_syntax
+        if syntax in _IN_THREAD:
+            return await asyncio.to_thread(self._render, *await self._read())
+        async with self._source.codecs.turn() as turn:
+            if syntax in _WHOLE_FILES:
+                task, blobs = (
+                    "render_frame_of_file",
+                    [await self._source.reader.read(self._record), self._record.frames],
+                )
+            else:
+                beginning, content, first = await self._read()
+                task, blobs = "render_frame", [beginning, content, *([] if first is None else [first])]
+            result = await turn.run(
+                task,
+                blobs,
+                transfer_syntax=syntax,
+                frame=self._frame,
+                media_type=self._media_type,
+                quality=self._quality,
+            )
+        picture = b"".join([chunk async for chunk in result.chunks()])
+        result.close()
+        return picture
+
+    def _render(self, beginning: bytes, content: bytes, first: bytes | None) -> bytes:
+        from ..dicom.render import render_frame  # with numpy and Pillow behind it
+
+        syntax = self._record.transfer_syntax
+        return render_frame(beginning, syntax, self._frame, content, first, self._media_type, self._quality)
+
+    async def _read(self) -> tuple[bytes, bytes, bytes | None]:
+        """The file up to its pixel data, the frame, and the first frame if the picture depends on it."""
+        beginning, [content] = await read_image(self._source, self._record, self._table, [self._frame])
+        if self._frame == 1 or not await asyncio.to_thread(self._needs_first_frame, beginning):
+            return beginning, content, None
+        pieces = await self._source.reader.pieces(self._record, self._table.pieces(1))
+        return beginning, content, self._table.cut(1, b"".join(pieces))
+
+    def _needs_first_frame(self, beginning: bytes) -> bool:
+        from ..dicom.render import needs_first_frame
+
+        return needs_first_frame(beginning, self._record.transfer_syntax, self._frame)

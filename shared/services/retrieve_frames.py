@@ -1,0 +1,176 @@
+"""Retrieving frames (PS3.18 10.4.1.1.6; RET-40 to RET-52).
+
+A frame is read by the byte range that was recorded when the instance was stored, whatever the size of the file. Only
+what has no ranges that stand by themselves, deflated and big endian files, is read whole.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from ..dicom import transfer_syntaxes as ts
+from ..dicom.frames import FrameTable
+from ..dicom.pixels import Undecodable
+from ..errors import NotFound
+from ..storage.records import InstanceKey, InstanceRecord
+from .codecs import CodecResult
+from .file_reading import cancel
+from .retrieve import Source, find_instance, require_transcodable_size, transcoding_refused
+
+WHOLE_FILE = 1024 * 1024
+"""Of a file up to this size everything is read at once where its beginning is needed too."""
+
+_MOST_BYTES_AHEAD = 4 * 1024 * 1024
+"""Frames are read ahead until they hold together more than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedFrames:
+    """Frames in the order asked for: their transfer syntax, the first of them, and the others."""
+
+    transfer_syntax: str
+    first: bytes
+    following: AsyncGenerator[bytes] | None = None
+
+
+async def retrieve_frames(
+    source: Source, key: InstanceKey, frames: Sequence[int], transfer_syntax: str
+) -> RetrievedFrames:
+    """The frames, counted from 1, in `transfer_syntax` or as they are stored if that is `ORIGINAL`.
+
+    Raises `NotFound` if the instance or one of the frames is not there, `NotAcceptable` if one cannot be transcoded.
+    """
+    record = await find_instance(source, key)
+
+    async def read(now: InstanceRecord) -> RetrievedFrames:
+        return await _retrieve(source, now, frames, transfer_syntax)
+
+    retrieved = await source.reader.current(record, read)
+    if retrieved is None:
+        raise NotFound.resource("instance")
+    return retrieved
+
+
+def frame_table(record: InstanceRecord, frames: Sequence[int]) -> FrameTable:
+    """Where the frames of an instance are; raises `NotFound` if one of `frames` is nowhere (RET-44, RET-51)."""
+    if not record.frames:
+        raise NotFound.resource("frame")
+    table = FrameTable.unpack(record.frames)
+    try:
+        for frame in frames:
+            table.pieces(frame)
+    except IndexError as error:
+        raise NotFound.resource("frame") from error
+    return table
+
+
+async def read_image(
+    source: Source, record: InstanceRecord, table: FrameTable, frames: Sequence[int]
+) -> tuple[bytes, list[bytes]]:
+    """The file up to its pixel data, or more, and frames as they are stored; raises `BlobMissing`."""
+    ranges = [table.pieces(frame) for frame in frames]
+    if record.size <= WHOLE_FILE:
+        content = await source.reader.read(record)
+        parts = [[content[offset : offset + length] for offset, length in pieces] for pieces in ranges]
+        beginning = content
+    else:
+        beginning_end = table.pieces(1)[0][0]
+        flat = [(0, beginning_end), *(piece for pieces in ranges for piece in pieces)]
+        contents = await source.reader.pieces(record, flat)
+        beginning, rest = contents[0], iter(contents[1:])
+        parts = [[next(rest) for _ in pieces] for pieces in ranges]
+    return beginning, [table.cut(frame, b"".join(part)) for frame, part in zip(frames, parts, strict=True)]
+
+
+async def _retrieve(
+    source: Source, record: InstanceRecord, frames: Sequence[int], transfer_syntax: str
+) -> RetrievedFrames:
+    table = frame_table(record, frames)
+    stored = record.transfer_syntax
+    target = stored if transfer_syntax == ts.ORIGINAL else transfer_syntax
+    if target != stored:
+        require_transcodable_size(source, record)
+    if stored == ts.DEFLATED or (stored == ts.EXPLICIT_BIG_ENDIAN and target != stored):
+        require_transcodable_size(source, record)
+        return await _from_whole_file(source, record, frames, target)
+    if target == stored or (target == ts.EXPLICIT_LITTLE_ENDIAN and stored == ts.IMPLICIT_LITTLE_ENDIAN):
+        following = _stored_frames(source, record, table, frames)
+        first = await anext(following)
+        return RetrievedFrames(target, first, following if len(frames) > 1 else None)
+    return await _transcoded(source, record, table, frames, target)
+
+
+async def _stored_frames(
+    source: Source, record: InstanceRecord, table: FrameTable, frames: Sequence[int]
+) -> AsyncGenerator[bytes]:
+    """Frames as they lie in the file, some of them read ahead once the first is there."""
+
+    async def read(frame: int) -> bytes:
+        return table.cut(frame, b"".join(await source.reader.pieces(record, table.pieces(frame))))
+
+    yield await read(frames[0])
+    waiting = deque(frames[1:])
+    reading: deque[tuple[int, asyncio.Task[bytes]]] = deque()
+    try:
+        while waiting or reading:
+            while waiting and (not reading or sum(size for size, _ in reading) < _MOST_BYTES_AHEAD):
+                frame = waiting.popleft()
+                size = sum(length for _, length in table.pieces(frame))
+                reading.append((size, asyncio.create_task(read(frame))))
+            yield await reading.popleft()[1]
+    finally:
+        await cancel(task for _, task in reading)
+
+
+async def _from_whole_file(
+    source: Source, record: InstanceRecord, frames: Sequence[int], target: str
+) -> RetrievedFrames:
+    wanted = list(dict.fromkeys(frames))
+    pixels = ts.EXPLICIT_LITTLE_ENDIAN if target == ts.DEFLATED else target
+    async with source.codecs.turn() as turn:
+        content = await source.reader.read(record)
+        try:
+            result = await turn.run(
+                "transcode_frames_of_file",
+                [content, record.frames],
+                transfer_syntax=record.transfer_syntax,
+                target=pixels,
+                frames=wanted,
+            )
+        except Undecodable as error:
+            raise transcoding_refused() from error
+    return await _given(result, [wanted.index(frame) for frame in frames], target)
+
+
+async def _transcoded(
+    source: Source, record: InstanceRecord, table: FrameTable, frames: Sequence[int], target: str
+) -> RetrievedFrames:
+    wanted = list(dict.fromkeys(frames))
+    async with source.codecs.turn() as turn:
+        beginning, contents = await read_image(source, record, table, wanted)
+        try:
+            result = await turn.run(
+                "transcode_frames", [beginning, *contents], transfer_syntax=record.transfer_syntax, target=target
+            )
+        except Undecodable as error:
+            raise transcoding_refused() from error
+    return await _given(result, [wanted.index(frame) for frame in frames], target)
+
+
+async def _given(result: CodecResult, order: Sequence[int], target: str) -> RetrievedFrames:
+    """The parts of a result in the order in which they were asked for; the last one gives up the result."""
+
+    async def parts() -> AsyncGenerator[bytes]:
+        try:
+            for number in order:
+                yield await result.part(number)
+        finally:
+            result.close()
+
+    following = parts()
+    first = await anext(following)
+    if len(order) == 1:
+        await following.aclose()
+        return RetrievedFrames(target, first)
+    return RetrievedFrames(target, first, following)
