@@ -1,24 +1,14 @@
-"""The function app: every group of routes, every timer and every queue registers its functions here."""
-
-import importlib
-from importlib.util import find_spec
+"""The function app: every group of routes and every timer registers its functions here."""
 
 import azure.functions as func
 
-BLUEPRINTS = (
-    "studies",
-    "series",
-    "instances",
-    "changefeed",
-    "partitions",
-    "health",
-    "emulator",
-    "catch_all",
-    "timers",
-    "queues",
-)
+from .composition import close_services
+from .routes import catch_all, changefeed, emulator, health, instances, partitions, series, studies, timers
+from .web_extension import at_stop
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for name in BLUEPRINTS:
-    if find_spec(f".routes.{name}", __package__):
-        app.register_functions(importlib.import_module(f".routes.{name}", __package__).blueprint)
+
+for group in (studies, series, instances, changefeed, partitions, health, emulator, catch_all, timers):
+    app.register_functions(group.blueprint)
+
+at_stop(close_services)

@@ -30,6 +30,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 KEEP_ALIVE_SECONDS = 65
 """Longer than the 60 s for which usual proxies and client pools keep idle connections."""
 
+MOST_HEADER_BYTES = 65_536
+"""Above the 32 KiB that the host lets through; httptools has no limit of its own."""
+
 INVOCATION_HEADER = "x-ms-invocation-id"
 WORKER_MODULES = ("azure_functions_runtime.http_v2", "azure_functions_worker.http_v2")
 
@@ -42,6 +45,14 @@ _at_stop: list[Callable[[], Awaitable[None]]] = []
 def at_stop(callback: Callable[[], Awaitable[None]]) -> None:
     """Have `callback` awaited when the server of this process has stopped, the last one added first."""
     _at_stop.append(callback)
+
+
+async def called(callback: Callable[[], Awaitable[None]]) -> None:
+    """Await a callback; its errors do not keep the next from being called."""
+    try:
+        await callback()
+    except Exception:
+        logger.exception("Something could not be closed.")
 
 
 class RouteParameters(base.RequestSynchronizer):  # type: ignore[misc]
@@ -181,7 +192,7 @@ class WebServer(base.WebServer):  # type: ignore[misc]
             await self._server.serve(self._sockets)
         finally:
             while _at_stop:
-                await _at_stop.pop()()
+                await called(_at_stop.pop())
 
     def stop(self) -> None:
         """Take no further connection, finish what is open, and end `serve`."""
@@ -221,6 +232,7 @@ def server_config(app: Any, host: str, port: int, tls: Tls | None, grace_seconds
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=grace_seconds,
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ssl_keyfile_password=tls.password if tls else None,

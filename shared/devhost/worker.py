@@ -54,19 +54,26 @@ async def serve(options: WorkerOptions, sockets: Sequence[socket], stop: asyncio
     table = route_table(functions, configuration.route_prefix)
     server = web_server(table, configuration, options, sockets)
     serving = asyncio.create_task(server.serve())
-    if options.announce:
-        announce(functions, table, options.base_url)
-    listeners = await opened_listeners(functions, configuration, options)
-    running = [asyncio.create_task(listener.run()) for listener in listeners]
-    await first_of(serving, stop)
+    try:
+        if options.announce:
+            announce(functions, table, options.base_url)
+        listeners = await opened_listeners(functions, configuration, options)
+        running = [asyncio.create_task(listener.run()) for listener in listeners]
+        await first_of(serving, stop)
+        await stopped(listeners, running, options.grace_seconds)
+    finally:
+        server.stop()
+        await serving
+
+
+async def stopped(listeners: "Sequence[Listener]", running: "Sequence[asyncio.Task[None]]", seconds: float) -> None:
+    """Stop the listeners; what they still run after `seconds` is given up."""
     for listener in listeners:
         listener.stop()
     if running:
-        _, late = await asyncio.wait(running, timeout=options.grace_seconds)
+        _, late = await asyncio.wait(running, timeout=seconds)
         for task in late:
             task.cancel()
-    server.stop()
-    await serving
 
 
 async def first_of(serving: "asyncio.Task[None]", stop: asyncio.Event) -> None:

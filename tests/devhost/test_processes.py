@@ -4,14 +4,20 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from shared.azurite import ROOT, free_ports
 from tests.support.processes import clean_environment
@@ -229,6 +235,45 @@ def test_an_app_that_does_not_exist(run: Run, tmp_path: Path) -> None:
     host = run()
     assert host.process.wait(20) == 1
     assert host.output == f"There is no module app_of_test in {tmp_path}.\n"
+
+
+def self_signed(directory: Path) -> tuple[Path, Path]:
+    """The files of a certificate for localhost and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = directory / "certificate.pem", directory / "key.pem"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_https(run: Run, tmp_path: Path, workers: str) -> None:
+    """PLT-39"""
+    certificate, key = self_signed(tmp_path)
+    host = run("--workers", workers, "--host", "localhost", "--certificate", str(certificate), "--key", str(key))
+    host.until_ready()
+    assert f"Base URL: https://localhost:{host.port}" in host.output
+    context = ssl.create_default_context(cafile=str(certificate))
+    connection = http.client.HTTPSConnection("localhost", host.port, context=context, timeout=10)
+    connection.request("GET", "/process")
+    assert connection.getresponse().read().isdigit()
+    connection.close()
+    assert host.stop() == 0
 
 
 def test_a_start_is_fast(run: Run) -> None:
