@@ -5,7 +5,7 @@ from functools import cache
 from struct import Struct
 
 from . import dictionary
-from .json_values import Converter, converters
+from .json_values import Converter, Element, converters
 from .scan import LONG_FORM
 
 LUT_DESCRIPTORS = frozenset((0x00281101, 0x00281102, 0x00281103, 0x00283002))
@@ -45,3 +45,24 @@ class Coding:
 def coding(implicit: bool, order: str) -> Coding:
     """The tables of an encoding; they are made when they are first needed."""
     return Coding(implicit, order)
+
+
+def known_vr(tag: int, elements: Mapping[str, Element]) -> str:
+    """The VR that the dictionaries know, UN if they do not.
+
+    That of a private attribute depends on its creator, which is among the `elements` before it in its data set.
+    """
+    group, number = tag >> 16, tag & 0xFFFF
+    if not group & 1:
+        return "UL" if number == 0 else dictionary.vr(tag) or "UN"
+    if number <= 0xFF:
+        return "LO" if number >= 0x10 else "UN"
+    creator = elements.get(f"{group:04X}{number >> 8:04X}", {}).get("Value", [None])[0]
+    return dictionary.private_vr(tag, creator) or "UN" if isinstance(creator, str) else "UN"
+
+
+def first_unsigned(tag: int, element: Element) -> None:
+    """The first value of a LUT descriptor counts entries or stands for a pixel; 65,535 of them are no -1."""
+    values = element.get("Value")
+    if tag in LUT_DESCRIPTORS and values and values[0] < 0:
+        values[0] += 0x10000

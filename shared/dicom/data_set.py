@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from .charsets import CharacterSet
 from .fragments import Fragments
 from .json_values import Element
+from .scan import PIXEL_DATA
+
+PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
+"""Pixel Data, Float Pixel Data and Double Float Pixel Data."""
 
 Raw = tuple[int, str, bytes, CharacterSet]
 """Tag, VR, encoded value and character set of an element, as validation wants it. Of bulk values and sequences the

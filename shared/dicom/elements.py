@@ -7,18 +7,14 @@ Sequences lie on a stack of the walk's own, so the depth of a file costs no recu
 from itertools import takewhile
 from struct import error as StructError  # noqa: N812
 
-from . import dictionary
 from .charsets import DEFAULT, CharacterSet, character_set
-from .coding import LUT_DESCRIPTORS, Coding, coding
-from .data_set import DataSet, Extent
+from .coding import Coding, coding, first_unsigned, known_vr
+from .data_set import PIXELS, DataSet, Extent, Raw
 from .file_meta import EncodedDataSet
 from .fragments import read_fragments
 from .json_values import BULK, EMPTY, Element
-from .scan import ITEM, ITEM_END, PIXEL_DATA, SEQUENCE_END, UNDEFINED
+from .scan import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED
 from .unreadable import MAX_DEPTH, MAX_ELEMENTS, MAX_HEADER_BYTES, Declined, UnreadableFile
-
-PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
-"""Pixel Data, Float Pixel Data, Double Float Pixel Data."""
 
 _CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = "00280103"
@@ -190,7 +186,7 @@ class _Walk:
             return
         coding = scope.coding
         if vr in ("", "UN"):
-            known = self.known_vr(scope, tag)
+            known = known_vr(tag, scope.elements)
             if length == UNDEFINED and (vr == "UN" or known == "UN"):
                 known = "SQ"
             if vr == "UN" and known == "SQ":
@@ -212,16 +208,6 @@ class _Walk:
         self.position = start
         self.close_scope(scope)
 
-    def known_vr(self, scope: _Scope, tag: int) -> str:
-        """The VR that the dictionaries know, which for a private attribute depends on its creator; else UN."""
-        group, number = tag >> 16, tag & 0xFFFF
-        if not group & 1:
-            return "UL" if number == 0 else dictionary.vr(tag) or "UN"
-        if number <= 0xFF:
-            return "LO" if number >= 0x10 else "UN"
-        creator = scope.elements.get(f"{group:04X}{number >> 8:04X}", {}).get("Value", [None])[0]
-        return dictionary.private_vr(tag, creator) or "UN" if isinstance(creator, str) else "UN"
-
     def take_value(self, scope: _Scope, tag: int, vr: str, start: int, length: int) -> None:
         if length == UNDEFINED:
             raise Declined("a value of undefined length")
@@ -241,7 +227,7 @@ class _Walk:
         else:
             scope.elements[key] = element = scope.coding.convert[vr](value, scope.characters)
             if vr == "SS":
-                _first_unsigned(tag, element)
+                first_unsigned(tag, element)
         self.note(scope, tag, vr, value)
         if tag == _CHARACTER_SET:
             scope.declare_characters(value)
@@ -267,7 +253,7 @@ class _Walk:
     def note(self, scope: _Scope, tag: int, vr: str, value: bytes) -> None:
         self.noted(scope).append((tag, vr, value, scope.characters))
 
-    def noted(self, scope: _Scope) -> list[tuple[int, str, bytes, CharacterSet]]:
+    def noted(self, scope: _Scope) -> list[Raw]:
         return self.data_set.top if scope is self.whole else self.data_set.nested
 
     # ------------------------------------------------------------ the end
@@ -285,7 +271,7 @@ class _Walk:
         for scope, key, tag, value in self.ambiguous:
             vr = "SS" if _is_signed(scope) else "US"
             scope.elements[key] = element = scope.coding.convert[vr](value, scope.characters)
-            _first_unsigned(tag, element)
+            first_unsigned(tag, element)
         elements = self.data_set.elements
         for key in tuple(takewhile("0003".__gt__, elements)):
             if key.startswith("0002"):
@@ -388,10 +374,3 @@ def _is_signed(scope: _Scope | None) -> bool:
             return bool(values[0] == 1)
         scope = scope.around
     return False
-
-
-def _first_unsigned(tag: int, element: Element) -> None:
-    """The first value of a LUT descriptor counts entries or stands for a pixel; 65,535 of them is no -1."""
-    values = element.get("Value")
-    if tag in LUT_DESCRIPTORS and values and values[0] < 0:
-        values[0] += 0x10000

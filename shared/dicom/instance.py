@@ -7,14 +7,13 @@ import mmap
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from . import transfer_syntaxes as ts
 from .attributes import INDEXED, Level
 from .data_set import DataSet
 from .elements import read_elements
 from .file_meta import EncodedDataSet, open_file
 from .frame_positions import locate_frames
+from .metadata_json import metadata_json
 from .normal_form import normal_form
 from .required import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from .unreadable import Declined, UnreadableFile
@@ -97,7 +96,7 @@ def _parsed(data_set: DataSet, encoded: EncodedDataSet, verdict: Verdict, *, war
         multiple_values=verdict.multiple_values,
         has_preamble=encoded.has_preamble,
         transfer_syntax=encoded.transfer_syntax,
-        metadata=orjson.dumps(elements),
+        metadata=metadata_json(elements),
         study_attributes=_indexed(elements, Level.STUDY),
         series_attributes=_indexed(elements, Level.SERIES),
         frames=table.pack() if table else b"",
