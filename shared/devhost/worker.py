@@ -58,12 +58,20 @@ async def serve(options: WorkerOptions, sockets: Sequence[socket], stop: asyncio
         if options.announce:
             announce(functions, table, options.base_url)
         listeners = await opened_listeners(functions, configuration, options)
-        running = [asyncio.create_task(listener.run()) for listener in listeners]
+        running = [asyncio.create_task(kept_running(listener)) for listener in listeners]
         await first_of(serving, stop)
         await stopped(listeners, running, options.grace_seconds)
     finally:
         server.stop()
         await serving
+
+
+async def kept_running(listener: "Listener") -> None:
+    """Run a listener; an error in the host itself is at least seen."""
+    try:
+        await listener.run()
+    except Exception:
+        logger.exception("A listener has ended.")
 
 
 async def stopped(listeners: "Sequence[Listener]", running: "Sequence[asyncio.Task[None]]", seconds: float) -> None:

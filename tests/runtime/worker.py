@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
@@ -111,12 +111,7 @@ class RuntimeWorker:
         client: httpx.Client | None = None,
     ) -> httpx.Response:
         """One request as the host passes it on: to the web server, and as an invocation of the function that fits."""
-        found = route_table(in_host_order(self.functions), "").find(method, self._path(target))
-        assert found is not None, target
-        function, values = found
-        invocation = str(uuid.uuid4())
-        http = {"method": method, "url": self.url + target, "params": values}
-        done = self.invoke(function, {"http": http}, invocation=invocation)
+        invocation, done = self._invoke_for(method, target)
         response = (client or self._http).request(
             method, self.url + target, headers={**(headers or {}), "x-ms-invocation-id": invocation}, content=content
         )
@@ -124,8 +119,25 @@ class RuntimeWorker:
         assert answer["succeeded"], answer["error"]
         return response
 
-    def _path(self, target: str) -> Sequence[str]:
-        return path_segments(target.partition("?")[0].encode())
+    def stream(self, method: str, target: str, *, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The body of a successful answer in pieces as they come."""
+        invocation, done = self._invoke_for(method, target)
+        told = {**headers, "x-ms-invocation-id": invocation}
+        with self._http.stream(method, self.url + target, headers=told) as response:
+            assert response.status_code == 200, response.read()
+            yield from response.iter_raw()
+        answer = done.result(ANSWER_SECONDS)
+        assert answer["succeeded"], answer["error"]
+
+    def _invoke_for(self, method: str, target: str) -> "tuple[str, Future[dict[str, Any]]]":
+        """Invoke the function that the host would choose for a request; the request itself is to follow."""
+        path = path_segments(target.partition("?")[0].encode())
+        found = route_table(in_host_order(self.functions), "").find(method, path)
+        assert found is not None, target
+        function, values = found
+        invocation = str(uuid.uuid4())
+        http = {"method": method, "url": self.url + target, "params": values}
+        return invocation, self.invoke(function, {"http": http}, invocation=invocation)
 
     def memory(self) -> int:
         """Bytes that the process holds in memory."""
