@@ -24,6 +24,9 @@ _SMALLEST, _LARGEST, _PADDING = 0x00280106, 0x00280107, 0x00280120
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _PIXEL_TRANSFORM, _FRAME_VOI = 0x00289145, 0x00289132
 
+_LARGEST_EXPONENT = 700.0
+"""Beyond it `exp` leaves the range of numbers; a pixel is long black by then."""
+
 Numbers = NDArray[np.float64]
 
 
@@ -38,8 +41,8 @@ class Window:
     def apply(self, values: Numbers) -> Numbers:
         """0 to 255, not yet clamped or rounded."""
         if self.function == "SIGMOID":
-            steepness: Numbers = np.exp(-4 * (values - self.center) / self.width)
-            return 255 / (1 + steepness)
+            exponents: Numbers = np.exp(np.minimum(-4 * (values - self.center) / self.width, _LARGEST_EXPONENT))
+            return 255 / (1 + exponents)
         if self.function == "LINEAR_EXACT":
             return ((values - self.center) / self.width + 0.5) * 255
         if self.width == 1:
