@@ -15,6 +15,7 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
+    "mutated files sent": Size(30, 300),
     "bodies made up for the multipart reader": Size(200, 2_000),
     "bytes of a large file": Size(30_000_000, 300_000_000),
     "parts of one request": Size(100, 1_000),
