@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from shared.command_line import parse
 
@@ -200,26 +201,31 @@ def run_showing(title: str, command: Sequence[str], directory: Path = ROOT) -> N
     except OSError as error:
         raise SetupError(f"{command[0]} cannot be started: {error.strerror}") from None
     lines: list[str] = []
-    with process:
-        reader = threading.Thread(target=collect, args=(process.stdout, lines), daemon=True)
-        reader.start()
+    reader = threading.Thread(target=collect, args=(process.stdout, lines), daemon=True)
+    reader.start()
+    try:
         while reader.is_alive():
             reader.join(SECONDS_BETWEEN_SIGNS_OF_LIFE)
             if reader.is_alive():
                 told = [line for line in lines[-20:] if not line.lower().startswith(("npm warn", "warning"))]
                 print(f"  {time.monotonic() - began:3.0f} s  {told[-1][:90] if told else ''}".rstrip(), flush=True)
         code = process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
     log.write_text("\n".join([" ".join(command), *lines, ""]), "utf-8")
     if code:
         raise SetupError(f"{title} failed: {reason(lines)} (all of its output: {log})")
 
 
-def collect(stream: object, lines: list[str]) -> None:
+def collect(stream: IO[bytes], lines: list[str]) -> None:
     """Line by line until the end."""
-    for line in stream:  # type: ignore[attr-defined]
-        text = line.decode("utf-8", "replace").strip()
-        if text:
-            lines.append(text)
+    with stream:
+        for line in stream:
+            text = line.decode("utf-8", "replace").strip()
+            if text:
+                lines.append(text)
 
 
 def reason(lines: Sequence[str]) -> str:
