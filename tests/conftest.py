@@ -19,6 +19,9 @@ StartHost = Callable[..., LocalHost]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="scale cases at their stated size")
+    parser.addoption(
+        "--stores", choices=("azurite", "embedded", "both"), default="azurite", help="what the app runs on"
+    )
     parser.addoption("--under-func", action="store_true", help="run the app under Azure Functions Core Tools")
     parser.addoption("--nothing-left-out", action="store_true", help="fail when a test was skipped that is not listed")
 
@@ -73,11 +76,29 @@ def own_azurite(tmp_path: Path) -> Iterator[Callable[[Path | None], Azurite]]:
         yield start
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of the app run on each of the stores that were asked for."""
+    if "store_settings" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("--stores")
+        stores = ["azurite", "embedded"] if asked == "both" else [asked]
+        metafunc.parametrize("store_settings", stores, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def server(azurite: str, under_func: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
+def store_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings that name the store of the session: its Azurite, or a directory for the embedded store."""
+    if request.param == "embedded":
+        return {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(tmp_path_factory.mktemp("embedded"))}
+    return {"AzureWebJobsStorage": request.getfixturevalue("azurite")}
+
+
+@pytest.fixture(scope="session")
+def server(
+    store_settings: dict[str, str], under_func: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalHost]:
     """The app with default settings, shared by all tests: `server.url`. Use UIDs of your own."""
     log = tmp_path_factory.mktemp("server") / "host.log"
-    with local_host({"AzureWebJobsStorage": azurite}, log=log, under_func=under_func) as host:
+    with local_host(store_settings, log=log, under_func=under_func) as host:
         yield host
 
 
@@ -88,10 +109,10 @@ def base_url(server: LocalHost) -> str:
 
 
 @pytest.fixture
-def start_host(azurite: str, under_func: bool, tmp_path: Path) -> Iterator[StartHost]:
+def start_host(store_settings: dict[str, str], under_func: bool, tmp_path: Path) -> Iterator[StartHost]:
     """Starts a further host: `start_host({"DICOM_DUPLICATES": "warn"}, workers=2)`; stopped after the test.
 
-    It stands on the session's Azurite unless the settings name another storage.
+    It stands on the session's store unless the settings name another.
     """
     with ExitStack() as stack:
         started = 0
@@ -99,7 +120,9 @@ def start_host(azurite: str, under_func: bool, tmp_path: Path) -> Iterator[Start
         def start(settings: Mapping[str, str] | None = None, *, workers: int = 1) -> LocalHost:
             nonlocal started
             started += 1
-            values = {"AzureWebJobsStorage": azurite, **(settings or {})}
+            values = {**store_settings, **(settings or {})}
+            if "AzureWebJobsStorage" in (settings or {}):
+                values.pop("DICOM_STORE", None)
             log = tmp_path / f"host-{started}.log"
             return stack.enter_context(local_host(values, workers=workers, log=log, under_func=under_func))
 
