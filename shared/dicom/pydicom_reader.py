@@ -68,7 +68,7 @@ def _take_rest(encoded: EncodedDataSet, data_set: DataSet) -> None:
         rest = read_elements(encoded)
     except Declined as error:
         raise UnreadableFile("neither the walk nor pydicom reads it to its end") from error
-    data_set.elements.update(rest.elements)
+    data_set.elements = dict(sorted({**data_set.elements, **rest.elements}.items()))
     data_set.top += rest.top
     data_set.nested += rest.nested
     data_set.bulk.update(rest.bulk)

@@ -31,6 +31,7 @@ SIZES: dict[str, Size] = {
     "requests that leave no growth": Size(1_000, 10_000),
     "slow connections": Size(200, 200),
     "parts that are no DICOM": Size(10_000, 100_000),
+    "mutations of real files": Size(200, 2_000),
     "studies searched": Size(300, 3_000),
     "random searches": Size(200, 2_000),
     "bytes streamed through the real worker": Size(100_000_000, 100_000_000),

@@ -1,22 +1,16 @@
-"""What the walk makes of elements, one rule at a time (RET-61 to RET-69, STO-30, STO-68, STO-69)."""
+"""What the walk makes of elements, one rule at a time (RET-61 to RET-69, STO-68)."""
 
-import zlib
 from struct import pack
 from typing import Any
 
-import orjson
 import pytest
 
-from shared.dicom import elements as walk
-from shared.dicom import file_meta
 from shared.dicom.data_set import DataSet
 from shared.dicom.elements import read_elements
 from shared.dicom.file_meta import open_file
 from shared.dicom.instance import parse_instance
-from shared.dicom.unreadable import MAX_DEPTH, Declined, UnreadableFile
 from tests.unit.dicom.encoding import (
     BIG_ENDIAN,
-    DEFLATED,
     EXPLICIT,
     IMPLICIT,
     UNDEFINED,
@@ -26,7 +20,6 @@ from tests.unit.dicom.encoding import (
     fragments,
     header,
     instance,
-    meta,
     part10,
     text,
     words,
@@ -159,102 +152,6 @@ def test_keys_ascend_and_the_last_of_two_counts() -> None:
     assert list(data_set.elements) == ["00080060", "00081140", "00100020"]
     assert data_set.elements["00100020"]["Value"] == ["A"]
     assert list(data_set.elements["00081140"]["Value"][0]) == ["00080100", "00080104"]
-
-
-# ---------------------------------------------------------------- encodings
-
-
-@pytest.mark.parametrize("syntax", NATIVE)
-@pytest.mark.parametrize("undefined", [False, True])
-def test_native_encodings_say_the_same(syntax: str, undefined: bool) -> None:
-    """STO-82, STO-79: lengths defined and undefined, both byte orders, with and without VRs."""
-    order = ">" if syntax == BIG_ENDIAN else "<"
-    others = [
-        words(0x00280010, 512, order=order),
-        Encoded(0x00081140, "SQ", [[text(0x00081155, "UI", "1.9"), Encoded(0x00081110, "SQ", [[]])], []]),
-        Encoded(0x00189311, "FD", pack(order + "d", 0.5)),
-        Encoded(0x00041600, "UL", pack(order + "L", 70000)),
-    ]
-    data = encode(instance(*others), implicit=syntax == IMPLICIT, order=order, undefined=undefined)
-    elements = read(part10(data, syntax)).elements
-    assert elements["00280010"] == {"vr": "US", "Value": [512]}
-    assert elements["00189311"] == {"vr": "FD", "Value": [0.5]}
-    assert elements["00041600"] == {"vr": "UL", "Value": [70000]}
-    item = {"00081110": {"vr": "SQ", "Value": [{}]}, "00081155": {"vr": "UI", "Value": ["1.9"]}}
-    assert elements["00081140"] == {"vr": "SQ", "Value": [item, {}]}
-
-
-def test_deflated() -> None:
-    """STO-82"""
-    deflater = zlib.compressobj(wbits=-15)
-    data = deflater.compress(encode(instance())) + deflater.flush()
-    parsed = parse_instance(part10(data, DEFLATED), study=None)
-    assert (parsed.study, parsed.failed, parsed.warning, parsed.transfer_syntax) == ("1.2", False, None, DEFLATED)
-
-
-def test_deflated_bomb_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """STO-69: what inflates beyond the limit is unreadable, and never in memory."""
-    deflater = zlib.compressobj(9, wbits=-15)
-    data = deflater.compress(encode(instance()) + bytes(50_000_000)) + deflater.flush()
-    assert len(data) < 60_000
-    monkeypatch.setattr(file_meta.inflate, "__defaults__", (10_000_000,))
-    with pytest.raises(UnreadableFile, match="10000000"):
-        parse_instance(part10(data, DEFLATED), study=None)
-
-
-@pytest.mark.parametrize("data", [b"", b"no deflate stream at all", zlib.compress(bytes(100))[2:-30]])
-def test_broken_deflated(data: bytes) -> None:
-    """STO-69"""
-    with pytest.raises(UnreadableFile):
-        parse_instance(part10(data, DEFLATED), study=None)
-
-
-@pytest.mark.parametrize("syntax", NATIVE)
-def test_without_preamble_and_without_meta(syntax: str) -> None:
-    """STO-30, STO-101: the syntax by which a bare data set was read is told."""
-    order = ">" if syntax == BIG_ENDIAN else "<"
-    data = encode(instance(text(0x00081030, "LO", "x" * 64)), implicit=syntax == IMPLICIT, order=order)
-    bare = parse_instance(data, study=None)
-    assert (bare.study, bare.transfer_syntax, bare.has_preamble) == ("1.2", syntax, False)
-    with_meta = parse_instance(meta(syntax) + data, study=None)
-    assert (with_meta.study, with_meta.transfer_syntax, with_meta.has_preamble) == ("1.2", syntax, False)
-    assert parse_instance(part10(data, syntax), study=None).has_preamble
-    without_syntax = parse_instance(part10(data, None), study=None)
-    assert (without_syntax.study, without_syntax.transfer_syntax) == ("1.2", syntax)
-
-
-@pytest.mark.parametrize("length", [0, 7, 5000, 2**32 - 1])
-def test_wrong_group_length(length: int) -> None:
-    """STO-30: the group number decides where the file meta ends."""
-    content = bytes(128) + b"DICM" + meta(EXPLICIT, group_length=length) + encode(instance())
-    assert parse_instance(content, study=None).study == "1.2"
-
-
-def test_meta_without_value_representations() -> None:
-    """STO-30: some writers encode group 0002 like an implicit data set."""
-    group = encode([text(0x00020010, "UI", IMPLICIT)], implicit=True)
-    content = bytes(128) + b"DICM" + group + encode(instance(), implicit=True)
-    assert parse_instance(content, study=None).transfer_syntax == IMPLICIT
-
-
-@pytest.mark.parametrize(("said", "implicit"), [(EXPLICIT, True), (IMPLICIT, False), ("1.2.3.4.5", True)])
-def test_a_transfer_syntax_that_is_not_true(said: str, implicit: bool) -> None:
-    """STO-79, STO-82: the first element shows how the data set is written."""
-    parsed = parse_instance(part10(encode(instance(), implicit=implicit), said), study=None)
-    assert (parsed.study, parsed.transfer_syntax, parsed.warning) == ("1.2", said, 45063)
-
-
-def test_unknown_syntax_is_read_as_explicit() -> None:
-    """STO-82"""
-    parsed = parse_instance(part10(encode(instance()), "1.2.3.4.5.6"), study=None)
-    assert (parsed.study, parsed.transfer_syntax, parsed.warning) == ("1.2", "1.2.3.4.5.6", None)
-
-
-@pytest.mark.parametrize("content", [b"", b"x", bytes(131), bytes(132), bytes(5000), b"This is plain text. " * 50])
-def test_no_dicom(content: bytes) -> None:
-    """STO-29"""
-    with pytest.raises(UnreadableFile):
-        parse_instance(content, study=None)
 
 
 # ---------------------------------------------------------------- value representations that files do not tell
@@ -422,106 +319,3 @@ def test_icon_with_fragments_is_no_pixel_data() -> None:
     assert data_set.bulk == {}
     assert data_set.elements["00880200"] == {"vr": "SQ", "Value": [{}]}
     assert data_set.elements["00880904"]["Value"] == ["x"]
-
-
-# ---------------------------------------------------------------- limits
-
-
-def nested(levels: int, *, undefined: bool) -> bytes:
-    """A file whose sequences nest that deep."""
-    data = b""
-    for _ in range(levels):
-        length = UNDEFINED if undefined else len(data)
-        item = header(0xFFFEE000, "", length) + data + (header(0xFFFEE00D, "", 0) if undefined else b"")
-        length = UNDEFINED if undefined else len(item)
-        data = header(0x00081140, "SQ", length) + item + (header(0xFFFEE0DD, "", 0) if undefined else b"")
-    return part10(encode(instance()[:2]) + data + encode(instance()[2:]))
-
-
-@pytest.mark.parametrize("undefined", [False, True])
-def test_depth(undefined: bool, size: Any) -> None:
-    """STO-69: 200 levels are read, more are unreadable, and a thousand of them cost no recursion."""
-    metadata = orjson.loads(parse_instance(nested(MAX_DEPTH, undefined=undefined), study=None).metadata)
-    for _ in range(MAX_DEPTH - 1):
-        metadata = metadata["00081140"]["Value"][0]
-    assert metadata == {"00081140": {"vr": "SQ", "Value": [{}]}}
-    for levels in (MAX_DEPTH + 1, size("levels of nested sequences")):
-        with pytest.raises(UnreadableFile, match="levels"):
-            parse_instance(nested(levels, undefined=undefined), study=None)
-
-
-def test_number_of_elements_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """STO-69: in one data set, in items, and of empty items."""
-    monkeypatch.setattr(walk, "MAX_ELEMENTS", 1000)
-    flat = [Encoded(0x00091000 + number, "LO") for number in range(1200)]
-    in_items = Encoded(0x00081140, "SQ", [[text(0x00080100, "SH", "A")]] * 600)
-    empty_items = Encoded(0x00081140, "SQ", [[]] * 1200)
-    for others in (flat, [in_items], [empty_items]):
-        for syntax in (EXPLICIT, IMPLICIT):
-            with pytest.raises(UnreadableFile, match="elements"):
-                parse_instance(file_of(*others, syntax=syntax), study=None)
-    assert parse_instance(file_of(*flat[:900]), study=None).study == "1.2"
-
-
-def test_size_of_the_header_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """STO-69: bulk values do not count."""
-    monkeypatch.setattr(walk, "MAX_HEADER_BYTES", 10_000)
-    many = [text(0x00091000 + number, "UT", "x" * 1000) for number in range(12)]
-    for others in (many, [text(0x00091000, "UT", "x" * 20_000)], [Encoded(0x00081140, "SQ", [many])]):
-        with pytest.raises(UnreadableFile, match="bytes"):
-            parse_instance(file_of(*others), study=None)
-    bulk = [Encoded(0x00091000 + number, "OB", bytes(1000)) for number in range(12)]
-    assert parse_instance(file_of(*bulk, many[0], Encoded(0x00420011, "OB", bytes(20_000))), study=None).study == "1.2"
-
-
-@pytest.mark.parametrize("syntax", NATIVE)
-def test_cut_off_header(syntax: str) -> None:
-    """STO-29: a header that ends too early is unreadable, or its required attributes are missing; nothing else."""
-    item = [text(0x00080100, "SH", "A"), Encoded(0x00081110, "SQ", [[text(0x00080104, "LO", "meaning")]])]
-    whole = file_of(text(0x00080008, "CS", "A\\B"), Encoded(0x00081140, "SQ", [item]), syntax=syntax)
-    for length in range(len(whole)):
-        try:
-            assert parse_instance(whole[:length], study=None).failed
-        except UnreadableFile:
-            continue
-    assert not parse_instance(whole, study=None).failed
-
-
-# ---------------------------------------------------------------- left to pydicom
-
-
-def test_element_without_vr_in_explicit_file() -> None:
-    """Some writers drop into implicit encoding in the middle of a file; pydicom knows."""
-    data = encode(instance()[:3]) + encode([text(0x00100040, "CS", "F")], implicit=True) + encode(instance()[3:])
-    content = part10(data)
-    with pytest.raises(Declined):
-        read(content)
-    parsed = parse_instance(content, study=None)
-    assert (parsed.study, parsed.failed, parsed.warning) == ("1.2", False, None)
-    assert b'"00100040":{"vr":"CS","Value":["F"]}' in parsed.metadata
-
-
-def test_frames_and_trailing_elements_of_what_pydicom_reads() -> None:
-    """RET-49: the walk finds the pixel data also in such a file."""
-    others = [words(tag, value) for tag, value in ((0x00280010, 2), (0x00280011, 2), (0x00280100, 8))]
-    data = encode(instance(*others)[:3]) + encode([text(0x00100040, "CS", "F")], implicit=True)
-    rest = [*instance(*others)[3:], Encoded(0x7FE00010, "OW", b"abcd"), text(0xFFFD1001, "LO", "x")]
-    parsed = parse_instance(part10(data + encode(rest)), study=None)
-    assert parsed.frames
-    assert b"FFFD1001" in parsed.metadata
-
-
-def test_unknown_vr_is_left_out() -> None:
-    """PS3.5 7.1.2: a VR that is not there yet."""
-    parsed = parse_instance(file_of(Encoded(0x00091001, "ZZ", b"ab"), text(0x00280004, "CS", "RGB")), study=None)
-    assert not parsed.failed
-    assert b"00091001" not in parsed.metadata
-    assert b"00280004" in parsed.metadata
-
-
-def test_unusual_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """STO-69: pydicom gets no more than a window of a file."""
-    monkeypatch.setattr("shared.dicom.pydicom_reader.MAX_UNUSUAL_BYTES", 5000)
-    unusual = [Encoded(0x00091001, "ZZ", b"ab"), Encoded(0x00420011, "OB", bytes(8000))]
-    with pytest.raises(UnreadableFile, match="unusual"):
-        parse_instance(file_of(*unusual), study=None)
