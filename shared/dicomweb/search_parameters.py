@@ -37,27 +37,27 @@ INSTANCES_OF_SERIES = Resource(Level.INSTANCE, frozenset({Level.INSTANCE}))
 
 @dataclass(frozen=True, slots=True)
 class SearchableTag:
-    """An extended query tag that is ready (QRY-13); searching by it may have been switched off (TAG-11)."""
+    """An attribute that can be searched; of an extended query tag this may have been switched off (TAG-11).
+
+    `column` is what rows call it, if not by its tag.
+    """
 
     tag: str
     vr: str
     level: Level
     enabled: bool = True
+    column: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition on one attribute; `key` is how the client named it."""
+    """One condition on one attribute; `key` is how the client named it, `column` how rows do."""
 
     key: str
     tag: str
     level: Level
     matcher: Matcher
-    extended: bool = False
-
-    @property
-    def name(self) -> str:
-        return attribute_name(self.tag)
+    column: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,14 @@ def requested_filters(
                 f"Invalid query: attribute '{tag}' has been specified more than once using different ID formats. "
                 "Name each attribute once, either by its keyword or by its tag."
             )
-        filters[tag] = Filter(key, tag, searchable.level, matcher, extended=tag in extended)
+        filters[tag] = Filter(key, tag, searchable.level, matcher, searchable.column or tag)
     return tuple(filters.values())
+
+
+def names_others(pairs: Pairs) -> bool:
+    """Whether a filter names an attribute that only an extended query tag makes searchable."""
+    keys = (key for key, _ in pairs if key.lower() not in SERVICE_PARAMETERS)
+    return any(attribute_tag(key) not in SEARCHABLE for key in keys)
 
 
 def requested_fields(pairs: Pairs) -> Fields:

@@ -1,19 +1,24 @@
 """The search transaction (QIDO-RS, PS3.18 10.6)."""
 
+from typing import TYPE_CHECKING
+
 from ..dicom.attributes import Level
 from ..dicomweb.search_parameters import Search
-from ..storage.index import Index
-from ..storage.projections import Projections
+from ..storage.tag_indexing import TagIndexing
 from .search_criteria import criteria
 from .search_lookups import Lookups
 from .search_reading import Reader
 from .search_results import Item, items
 
+if TYPE_CHECKING:
+    from ..composition import Services
 
-async def search_items(index: Index, projections: Projections, partition: str, search: Search) -> list[Item]:
+
+async def search_items(services: "Services", partition: str, search: Search) -> list[Item]:
     """The DICOM JSON data sets of the page asked for, newest first; none if nothing matches."""
-    lookups = Lookups(index, partition)
-    reader = Reader(lookups, projections, criteria(search))
+    lookups = Lookups(services.index, partition)
+    tagged = TagIndexing(services.storage, services.index)
+    reader = Reader(lookups, services.projections, tagged, criteria(search))
     if search.resource.item is Level.STUDY:
         found = await reader.studies(search.page)
     elif search.resource.item is Level.SERIES:

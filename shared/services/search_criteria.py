@@ -4,7 +4,7 @@ A condition given to storage only narrows down what is read: every row that come
 the result is the same with and without it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -58,6 +58,10 @@ class Criteria:
     def series_matches(self, series: str, attributes: Attributes) -> bool:
         return (self.series is None or series in self.series) and all_match(self.series_filters, attributes)
 
+    def instance_matches(self, values: Mapping[str, str]) -> bool:
+        """`values` are normal forms by property, as the row of an instance holds them; UIDs apart."""
+        return all(each.matcher.matches(values.get(projected_name(each.column))) for each in self.instance_filters)
+
 
 def criteria(search: Search) -> Criteria:
     """Sorts the filters of `search`, without those that are no restriction."""
@@ -91,7 +95,7 @@ def criteria(search: Search) -> Criteria:
 
 def all_match(filters: Iterable[Filter], attributes: Attributes) -> bool:
     """Whether the elements of one entity meet every filter."""
-    return all(each.matcher.matches(form_of(attributes, each.tag)) for each in filters)
+    return all(each.matcher.matches(form_of(attributes, each.column)) for each in filters)
 
 
 def form_of(attributes: Attributes, tag: str) -> str | None:
@@ -105,12 +109,17 @@ def form_of(attributes: Attributes, tag: str) -> str | None:
 
 def study_condition(wanted: Criteria) -> Condition | None:
     """For the rows of studies."""
-    return pushed_down((each.tag, each.matcher) for each in wanted.study_filters)
+    return pushed_down((each.column, each.matcher) for each in wanted.study_filters)
 
 
 def series_condition(wanted: Criteria) -> Condition | None:
     """For the rows of series."""
-    return pushed_down((each.tag, each.matcher) for each in wanted.series_filters)
+    return pushed_down((each.column, each.matcher) for each in wanted.series_filters)
+
+
+def instance_condition(wanted: Criteria) -> Condition | None:
+    """For the rows of instances."""
+    return pushed_down((each.column, each.matcher) for each in wanted.instance_filters)
 
 
 def modality_condition(modalities: Matcher) -> Condition | None:

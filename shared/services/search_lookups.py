@@ -1,36 +1,19 @@
 """Reads of the index that several parts of one search need, each made once."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import orjson
 
 from ..storage.index import Index
 from ..storage.primitives import BlobMissing
 from ..storage.records import InstanceKey, InstanceRecord, SeriesRecord, StudyRecord
-
-MOST_PARALLEL = 16
-"""Requests of one search that are on their way at once."""
+from .parallel import in_parallel
 
 MOST_ATTEMPTS = 5
 """To read the metadata of an instance that is replaced again and again meanwhile."""
 
 Metadata = Mapping[str, dict[str, Any]]
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Iterable[T]) -> list[R]:
-    """The results in the order of the arguments."""
-    gate = asyncio.Semaphore(MOST_PARALLEL)
-
-    async def one(argument: T) -> R:
-        async with gate:
-            return await call(argument)
-
-    return await asyncio.gather(*map(one, arguments))
 
 
 class Lookups:

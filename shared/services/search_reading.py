@@ -7,15 +7,25 @@ of `studies` are read in their order, newest first, no further than the page nee
 import heapq
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from ..dicom.attributes import MODALITY
+from ..dicom.normal_form import projected_name
 from ..dicomweb.query_string import Page
 from ..storage.projections import Projections
 from ..storage.records import Attributes, InstanceKey, InstanceRecord, SeriesRecord
-from .search_criteria import Criteria, form_of, modality_condition, series_condition, study_condition
-from .search_lookups import MOST_PARALLEL, Lookups, in_parallel
+from ..storage.tag_indexing import TagIndexing, Valued
+from .parallel import MOST_PARALLEL, in_parallel
+from .search_criteria import (
+    Criteria,
+    form_of,
+    instance_condition,
+    modality_condition,
+    series_condition,
+    study_condition,
+)
+from .search_lookups import Lookups
 
 MOST_DESCENTS = 64
 """Studies whose partitions are read one by one; of more, the rows of all are read in their order."""
@@ -28,28 +38,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A study, series (`series`) or instance (`record`) that matches. `attributes` are those of its row."""
+    """A study, series or instance that matches. `attributes` are those of its row, of an instance none."""
 
     study: str
     created: int
     series: str = ""
-    attributes: Attributes | None = None
-    record: InstanceRecord | None = None
+    instance: str = ""
+    attributes: Attributes = field(default_factory=dict)
 
     @property
     def order(self) -> tuple[int, str, str, str]:
         """Sorts the newest first, and always in the same way (QRY-70)."""
-        return -self.created, self.study, self.series, self.record.key.instance if self.record else ""
+        return -self.created, self.study, self.series, self.instance
 
 
 class Reader:
     """Reads for one search in one data partition."""
 
-    def __init__(self, lookups: Lookups, projections: Projections, wanted: Criteria) -> None:
+    def __init__(self, lookups: Lookups, projections: Projections, tagged: TagIndexing, wanted: Criteria) -> None:
         self._lookups = lookups
         self._index = lookups.index
         self._partition = lookups.partition
         self._projections = projections
+        self._tagged = tagged
         self._wanted = wanted
 
     # -- studies
@@ -105,7 +116,7 @@ class Reader:
         async with _closing(rows):
             async for row in rows:
                 if modalities.matches(form_of(row.attributes, MODALITY)):
-                    yield Found(row.study, row.created, row.series, row.attributes)
+                    yield Found(row.study, row.created, row.series, attributes=row.attributes)
 
     async def _study_uids(self) -> list[str] | None:
         """All studies that series or instances may belong to; None if any may."""
@@ -127,7 +138,7 @@ class Reader:
 
         series = await self._lookups.series(studies)
         return [
-            Found(study, each.created, each.series, each.attributes)
+            Found(study, each.created, each.series, attributes=each.attributes)
             for study in studies
             for each in series[study]
             if self._wanted.series_matches(each.series, each.attributes)
@@ -140,7 +151,7 @@ class Reader:
         async with _closing(rows):
             async for row in rows:
                 if (studies is None or row.study in studies) and wanted.series_matches(row.series, row.attributes):
-                    yield Found(row.study, row.created, row.series, row.attributes)
+                    yield Found(row.study, row.created, row.series, attributes=row.attributes)
 
     async def _scanned_page(self, page: Page, studies: set[str] | None) -> list[Found]:
         """While a large study is being deleted its series may still have rows; they are looked up and passed over."""
@@ -170,12 +181,14 @@ class Reader:
             studies = await self._study_uids()
             scopes = None if studies is None else [(study, "") for study in studies]
         if scopes is None:
-            return await _newest(self._scanned_instances(None), page)
-        partitions = {study for study, _ in scopes}
-        if wanted.studies is None and len(partitions) > MOST_DESCENTS:
-            return await _newest(self._scanned_instances(set(scopes)), page)
-        found = [each for some in await in_parallel(self._instances_of, _merged(scopes)) for each in some]
-        return heapq.nsmallest(page.end, found, key=lambda each: each.order)[page.offset :]
+            found = await _newest(self._scanned_instances(None), page)
+        elif wanted.studies is None and len({study for study, _ in scopes}) > MOST_DESCENTS:
+            found = await _newest(self._scanned_instances(set(scopes)), page)
+        else:
+            some = await in_parallel(self._instances_of, _merged(scopes))
+            every = [each for instances in some for each in instances]
+            found = heapq.nsmallest(page.end, every, key=lambda each: each.order)[page.offset :]
+        return await self._still_there(found) if wanted.instance_filters else found
 
     async def _series_scopes(self) -> list[tuple[str, str]]:
         """Study and series of all series that match."""
@@ -193,28 +206,41 @@ class Reader:
         study, series = scope
         wanted = self._wanted
         only = next(iter(series)) if len(series) == 1 else None
-        if only is not None and wanted.instances is not None and len(wanted.instances) <= MOST_PARALLEL:
+        found: Iterable[InstanceRecord | Valued]
+        if wanted.instance_filters:
+            found = [each async for each in self._valued(study, only)]
+        elif only is not None and wanted.instances is not None and len(wanted.instances) <= MOST_PARALLEL:
             keys = [InstanceKey(self._partition, study, only, instance) for instance in sorted(wanted.instances)]
-            records = [record for record in await in_parallel(self._index.instance, keys) if record is not None]
+            found = [record for record in await in_parallel(self._index.instance, keys) if record is not None]
         else:
-            records = await self._index.instances(self._partition, study, only)
-        return [
-            _found(record) for record in records if self._fits(record) and (not series or record.key.series in series)
-        ]
+            found = await self._index.instances(self._partition, study, only)
+        return [_found(each) for each in found if self._fits(each.key) and (not series or each.key.series in series)]
 
     async def _scanned_instances(self, scopes: set[tuple[str, str]] | None) -> AsyncGenerator[Found]:
         """Every instance there is, of these scopes or of all, in no order."""
-        rows = self._index.all_instances(self._partition)
+        tagged = self._wanted.instance_filters
+        rows: AsyncIterator[InstanceRecord | Valued]
+        rows = self._valued(None, None) if tagged else self._index.all_instances(self._partition)
         async with _closing(rows):
-            async for record in rows:
-                key = record.key
+            async for each in rows:
+                key = each.key
                 if scopes is not None and not {(key.study, ""), (key.study, key.series)} & scopes:
                     continue
-                if self._fits(record):
-                    yield _found(record)
+                if self._fits(key):
+                    yield _found(each)
 
-    def _fits(self, record: InstanceRecord) -> bool:
-        return self._wanted.instances is None or record.key.instance in self._wanted.instances
+    async def _valued(self, study: str | None, series: str | None) -> AsyncGenerator[Valued]:
+        """The instances that meet the filters of their own level; of a study that is being deleted, too."""
+        wanted = self._wanted
+        names = sorted(projected_name(each.column) for each in wanted.instance_filters)
+        rows = self._tagged.valued(self._partition, study, series, names, instance_condition(wanted))
+        async with _closing(rows):
+            async for each in rows:
+                if wanted.instance_matches(each.values):
+                    yield each
+
+    def _fits(self, key: InstanceKey) -> bool:
+        return self._wanted.instances is None or key.instance in self._wanted.instances
 
 
 def _few(page: Page) -> int | None:
@@ -222,8 +248,9 @@ def _few(page: Page) -> int | None:
     return page.end if page.end < MOST_ROWS else None
 
 
-def _found(record: InstanceRecord) -> Found:
-    return Found(record.key.study, record.version, record.key.series, record=record)
+def _found(instance: InstanceRecord | Valued) -> Found:
+    key = instance.key
+    return Found(key.study, instance.version, key.series, key.instance)
 
 
 def _merged(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, frozenset[str]]]:

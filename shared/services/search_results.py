@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dicom.attributes import ALL_RESULT, DEFAULT_RESULT, INDEXED, MODALITIES_IN_STUDY, MODALITY, UID_TAGS, Level
 from ..dicomweb.search_parameters import Search
-from ..storage.records import Attributes, SeriesRecord
+from ..storage.records import Attributes, InstanceKey, SeriesRecord
 from .search_criteria import form_of
 from .search_lookups import Lookups, Metadata
 from .search_reading import Found
@@ -105,7 +105,7 @@ async def _study_items(shown: Columns, found: Sequence[Found], lookups: Lookups)
     return [
         _item(
             _uids(shown, each),
-            _picked(shown.study_row, each.attributes or {}),
+            _picked(shown.study_row, each.attributes),
             _picked(shown.instance, newest.get(each.study, {})),
             extra,
         )
@@ -128,7 +128,7 @@ async def _series_items(shown: Columns, found: Sequence[Found], lookups: Lookups
         _item(
             _uids(shown, each),
             _picked(shown.study_row, rows.get(each.study, {})),
-            _picked(shown.series_row, each.attributes or {}),
+            _picked(shown.series_row, each.attributes),
             _picked(shown.instance, newest.get((each.study, each.series), {})),
             extra,
         )
@@ -139,11 +139,12 @@ async def _series_items(shown: Columns, found: Sequence[Found], lookups: Lookups
 async def _instance_items(shown: Columns, found: Sequence[Found], lookups: Lookups) -> list[Item]:
     if not shown.instance:
         return [_item(_uids(shown, each)) for each in found]
-    metadata = await lookups.metadata(each.record.key for each in found if each.record)
+    keys = [InstanceKey(lookups.partition, each.study, each.series, each.instance) for each in found]
+    metadata = await lookups.metadata(keys)
     return [
-        _item(_uids(shown, each), _picked(shown.instance, metadata[each.record.key]))
-        for each in found
-        if each.record and each.record.key in metadata
+        _item(_uids(shown, each), _picked(shown.instance, metadata[key]))
+        for each, key in zip(found, keys, strict=True)
+        if key in metadata
     ]
 
 
@@ -183,9 +184,11 @@ def _count(number: int) -> dict[str, Any]:
 
 def _uids(shown: Columns, found: Found) -> Item:
     """The UIDs of an entity and of those above it; a study has none below."""
-    known = {UID_TAGS[Level.STUDY]: found.study, UID_TAGS[Level.SERIES]: found.series}
-    if found.record:
-        known[UID_TAGS[Level.INSTANCE]] = found.record.key.instance
+    known = {
+        UID_TAGS[Level.STUDY]: found.study,
+        UID_TAGS[Level.SERIES]: found.series,
+        UID_TAGS[Level.INSTANCE]: found.instance,
+    }
     return {tag: {"vr": "UI", "Value": [known[tag]]} for tag in shown.uids}
 
 

@@ -20,6 +20,7 @@ from .projections import Projections
 from .records import InstanceKey, NewInstance, Outcome
 from .rows import MOST_PROPERTY_BYTES, OVERFLOWED_FRAMES, OVERFLOWED_METADATA, InstanceRow, upload_of
 from .settle import Settler
+from .tag_indexing import IndexTags, StudyValues
 
 T = TypeVar("T")
 
@@ -148,6 +149,11 @@ class Committer:
         """Deletes the study if its expiry has passed by now; whether it did (STO-123)."""
         study_ = (partition, study)
         return await self._change(study_, Expire(self._storage, self._memory, self._clock, study_))
+
+    async def index_tags(self, partition: str, study: str, values: StudyValues) -> None:
+        """Adds values of extended query tags to the rows of a study and its series; values that are newer stay."""
+        study_ = (partition, study)
+        await self._change(study_, IndexTags(self._settler, study_, values))
 
     async def _change(self, study: StudyKey, change: Change) -> bool:
         """Carries out a deletion when it is the study's turn; whether anything was deleted."""

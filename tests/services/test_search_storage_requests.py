@@ -81,7 +81,7 @@ def find(services: Services, monkeypatch: pytest.MonkeyPatch) -> Find:
             parameters.requested_fields(pairs),
             **path,  # type: ignore[arg-type]
         )
-        found = await search_items(services.index, services.projections, PARTITION, search)
+        found = await search_items(services, PARTITION, search)
         return found, made["get"], made["query"]
 
     return run

@@ -26,7 +26,7 @@ RESOURCES = {
 }
 
 EXTENDED = {
-    "00101010": SearchableTag("00101010", "AS", Level.STUDY),
+    "00101010": SearchableTag("00101010", "AS", Level.STUDY, column="00101010_1"),
     "00181000": SearchableTag("00181000", "LO", Level.SERIES, enabled=False),
     "0040A124": SearchableTag("0040A124", "UI", Level.INSTANCE),
     "00080031": SearchableTag("00080031", "TM", Level.SERIES),
@@ -314,8 +314,14 @@ def test_tag_11_disabled_tags() -> None:
     assert refusal("DeviceSerialNumber=x") == "Query is disabled on specified attribute 'DeviceSerialNumber'."
 
 
+def test_qry_13_only_other_attributes_need_the_tags() -> None:
+    assert not parameters.names_others(query_pairs(b"PatientName=x&0020000d=1&Limit=1&includefield=Rows"))
+    assert parameters.names_others(query_pairs(b"PatientAge=1&PatientName=x"))
+
+
 def test_tag_22_levels_of_extended_tags() -> None:
-    assert filters("PatientAge=030Y", parameters.STUDIES)[0].extended
+    assert filters("PatientAge=030Y", parameters.STUDIES)[0].column == "00101010_1"
+    assert filters("PatientID=030Y", parameters.STUDIES)[0].column == "00100020"
     assert "is not queryable" in refusal("PatientAge=030Y", parameters.SERIES_OF_STUDY)
     assert "is not queryable" in refusal("InstanceNumber=1", parameters.SERIES)
 

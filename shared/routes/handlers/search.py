@@ -8,10 +8,13 @@ from ...dicomweb.accept import covers_dicom_json
 from ...dicomweb.query_string import query_pairs, requested_fuzzy_matching, requested_page
 from ...dicomweb.search_parameters import Resource, Search
 from ...errors import NotAcceptable
+from ...services.extended_query_tags import erroneous_keys, searchable_tags
 from ...services.search import search_items
 from ..call import Call
 
 DICOM_JSON = "application/dicom+json"
+ERRONEOUS = "erroneous-dicom-attributes"
+"""Names the filters whose extended query tags have errors (TAG-31)."""
 
 
 async def search_studies(call: Call) -> Response:
@@ -46,13 +49,18 @@ async def search_series_instances(call: Call) -> Response:
 
 async def _search(call: Call, resource: Resource) -> Response:
     """200 with an array, or 204 without a body if nothing is found (QRY-04, QRY-05)."""
-    found = await search_items(
-        call.services.index, call.services.projections, call.partition, _requested(call, resource)
-    )
-    return Response(orjson.dumps(found), media_type=DICOM_JSON) if found else Response(status_code=204)
+    search = await _requested(call, resource)
+    found = await search_items(call.services, call.partition, search)
+    headers = {}
+    if any(each.column != each.tag for each in search.filters):
+        keys = await erroneous_keys(call.services, search.filters)
+        headers = {ERRONEOUS: ",".join(keys)} if keys else {}
+    if not found:
+        return Response(status_code=204, headers=headers)
+    return Response(orjson.dumps(found), headers=headers, media_type=DICOM_JSON)
 
 
-def _requested(call: Call, resource: Resource) -> Search:
+async def _requested(call: Call, resource: Resource) -> Search:
     pairs = query_pairs(call.request.scope["query_string"])
     page = requested_page(pairs)
     fuzzy = requested_fuzzy_matching(pairs)
@@ -61,7 +69,8 @@ def _requested(call: Call, resource: Resource) -> Search:
     parameters.refuse_repeated_keys(pairs)
     study = call.uid("study") if "study" in call.path else None
     series = call.uid("series") if "series" in call.path else None
-    filters = parameters.requested_filters(pairs, resource, fuzzy=fuzzy, extended={})
+    extended = await searchable_tags(call.services) if parameters.names_others(pairs) else {}
+    filters = parameters.requested_filters(pairs, resource, fuzzy=fuzzy, extended=extended)
     return Search(
         resource=resource,
         page=page,
