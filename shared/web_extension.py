@@ -8,11 +8,12 @@ itself would reach clients before any function runs, so it does nothing: no page
 `Response`, streaming ones included.
 """
 
+import asyncio
 import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -103,18 +104,25 @@ class WebApp(base.WebApp):  # type: ignore[misc]
         """Answer one request."""
         if scope["type"] != "http" or self._handler is None:
             return
-        request = Request(scope, receive, send)
-        try:
-            response = await self._handler(request)
-        except Exception:
-            logger.exception("A function failed without an answer.")
-            response = Response(status_code=500)
-        finally:
-            forget_invocation(request)
-        if type(response) is Response:
-            await response(scope, receive, send)
-        else:
-            await deliver(response, scope, receive, send)
+        with suppress(asyncio.CancelledError):  # the server stops, and this has taken longer than it waits
+            response = await answer(self._handler, Request(scope, receive, send))
+            if type(response) is Response:
+                await response(scope, receive, send)
+            else:
+                await deliver(response, scope, receive, send)
+
+
+async def answer(handler: Handler, request: Request) -> Response:
+    """The answer to a request; one that fails is 500, one that is cut off by the end of the server 503."""
+    try:
+        return await handler(request)
+    except asyncio.CancelledError:
+        return Response(status_code=503)
+    except Exception:
+        logger.exception("A function failed without an answer.")
+        return Response(status_code=500)
+    finally:
+        forget_invocation(request)
 
 
 class ClientGone(Exception):

@@ -204,3 +204,34 @@ async def test_invocations_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
         headers = [(b"x-ms-invocation-id", invocation)]
         await app({"type": "http", "method": "GET", "path": "/", "headers": headers}, receive, send)
     assert list(references) == ["3"]
+
+
+async def test_what_takes_too_long_at_the_end(start: StartHost, caplog: pytest.LogCaptureFixture) -> None:
+    """After the grace the host ends, with an answer where none had begun, and without a traceback."""
+    app = new_app()
+
+    @app.route(route="never")
+    async def never(req: Request) -> Response:
+        await asyncio.sleep(60)
+        return Response()
+
+    @app.route(route="endless")
+    async def endless(req: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0.05)
+
+        return StreamingResponse(pieces())
+
+    host = await start(app, grace_seconds=1)
+    async with host.connection() as (reader, writer), host.connection() as (other, other_writer):
+        writer.write(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        other_writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        await other.readuntil(b"x")
+        began = time.monotonic()
+        await host.stop()
+        assert 0.9 < time.monotonic() - began < 3
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503")
+        assert not (await other.read()).endswith(b"0\r\n\r\n")
+    assert "Traceback" not in caplog.text
