@@ -1,5 +1,6 @@
 """Hostile and broken requests: a clear answer, bounded memory, nothing half stored, the next request unharmed."""
 
+import asyncio
 import os
 import re
 import socket
@@ -15,6 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.settings import Settings
+from shared.storage import names
+from shared.storage.engine import open_storage
 from tests.support.made_files import BOUNDARY, STORE_HEADERS, store_body
 from tests.support.processes import LocalHost
 from tests.support.stow import Triple, new_triple, part, send, store
@@ -303,44 +307,29 @@ def test_a_large_file(
         assert resident_bytes(host.process.pid) < 300_000_000
 
 
-def test_refused_uploads_are_removed(start_host: Callable[..., LocalHost]) -> None:
+def test_refused_uploads_are_removed(base_url: str, studies: str, store_settings: dict[str, str]) -> None:
     """STO-23, STO-49: parts that were uploaded before a later one refuses the request leave no file behind."""
-    import asyncio
-
-    from shared.settings import Settings
-    from shared.storage import names
-    from shared.storage.engine import open_storage
-
-    host = start_host()
     triples = [new_triple() for _ in range(6)]
     good = b"".join(part(triple.file(), "Content-Type: application/dicom") for triple in triples)
     duplicate = new_triple()
-    assert store(host.url, duplicate.file()).status == 200
+    assert store(base_url, duplicate.file()).status == 200
     for body in (
         good + part(b"{}", "Content-Type: application/json") + CLOSING,
         good,
         good + b"--" + BOUNDARY.encode() + b"\r\nno header\r\n\r\n" + CLOSING,
     ):
-        assert send("POST", f"{host.url}/v2/studies", body, STORE_HEADERS).status in (400, 415)
-    assert store(host.url, duplicate.file()).reasons == [45070]
+        assert send("POST", studies, body, STORE_HEADERS).status in (400, 415)
+    assert store(base_url, duplicate.file()).reasons == [45070]
 
-    async def files(study: str, connection: str) -> list[str]:
-        storage = open_storage(Settings(storage_connection=connection))
+    async def files(study: str) -> list[str]:
+        storage = open_storage(Settings.model_validate(store_settings))
         try:
             return [blob.name async for blob in storage.list_blobs(names.DICOM, f"Microsoft.Default/{study}/")]
         finally:
             await storage.close()
 
-    connection = connection_of(host)
-    assert [asyncio.run(files(triple.study, connection)) for triple in triples] == [[]] * 6
-    assert len(asyncio.run(files(duplicate.study, connection))) == 1
-
-
-def connection_of(host: LocalHost) -> str:
-    """The connection string that the host was started with."""
-    environment = Path(f"/proc/{host.process.pid}/environ").read_bytes().split(b"\0")
-    values = dict(entry.split(b"=", 1) for entry in environment if b"=" in entry)
-    return values[b"AzureWebJobsStorage"].decode()
+    assert [asyncio.run(files(triple.study)) for triple in triples] == [[]] * 6
+    assert len(asyncio.run(files(duplicate.study))) == 1
 
 
 # ------------------------------------------------------------------ slow and many

@@ -16,9 +16,9 @@ JSON = "application/json; charset=utf-8"
 
 
 @pytest.fixture
-def host(start_host: Callable[..., LocalHost], own_azurite: Callable[[None], Any]) -> LocalHost:
+def host(start_host: Callable[..., LocalHost], empty_store: dict[str, str]) -> LocalHost:
     """An app with a feed of its own."""
-    return start_host({"AzureWebJobsStorage": own_azurite(None).connection_string})
+    return start_host(empty_store)
 
 
 @pytest.fixture

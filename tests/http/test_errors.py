@@ -129,9 +129,9 @@ def test_table_file_near_its_limit(start_host: Callable[..., LocalHost], tmp_pat
     assert store(host.url, triple.file()).status == 200
 
 
-def test_reset(start_host: Callable[..., LocalHost], own_azurite: Callable[[None], Azurite]) -> None:
+def test_reset(start_host: Callable[..., LocalHost], empty_store: dict[str, str]) -> None:
     """CHG-19: an empty store in one request, and full service on it."""
-    host = start_host({"AzureWebJobsStorage": own_azurite(None).connection_string})
+    host = start_host(empty_store)
     triple = new_triple()
     for _ in range(2):
         assert store(host.url, triple.file()).status == 200
