@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from .made_files import new_uid
 
@@ -52,6 +52,11 @@ def encoded(dataset: Dataset, transfer_syntax: UID = ExplicitVRLittleEndian) -> 
     """The data set as a part 10 file; a native one also in another native encoding than its own."""
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = transfer_syntax
+    little_endian = dataset.get("PixelData")
+    if transfer_syntax == ExplicitVRBigEndian and little_endian and dataset.BitsAllocated > 8:
+        # pydicom writes pixel data as it is given
+        numbers = np.frombuffer(little_endian, f"<u{dataset.BitsAllocated // 8}")
+        dataset.PixelData = numbers.astype(numbers.dtype.newbyteorder(">")).tobytes()
     out = io.BytesIO()
     with config.disable_value_validation():
         dataset.save_as(
@@ -60,6 +65,8 @@ def encoded(dataset: Dataset, transfer_syntax: UID = ExplicitVRLittleEndian) -> 
             little_endian=transfer_syntax.is_little_endian,
             enforce_file_format=True,
         )
+    if little_endian:
+        dataset.PixelData = little_endian
     return out.getvalue()
 
 
