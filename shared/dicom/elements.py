@@ -115,7 +115,7 @@ class _Walk:
         if rest >= 8:
             raise UnreadableFile(_TOO_LARGE)
         if scope.delimited or (rest and scope is not self.whole):
-            raise self.overrun(scope.end)
+            raise self.overrun(scope)
         self.position = position
         self.close_scope(scope)
 
@@ -134,7 +134,7 @@ class _Walk:
         delimited = length == UNDEFINED
         end = scope.end if delimited else start + length
         if end > scope.end:
-            raise self.overrun(end)
+            raise self.overrun(scope)
         if scope is self.whole:
             self.finished_nested = len(self.data_set.nested)
         sequence = _Sequence(f"{tag:08X}", coding, end, delimited, scope)
@@ -147,7 +147,7 @@ class _Walk:
         """Opens the item at the position, or ends the sequence."""
         if self.position >= sequence.end:
             if sequence.delimited:
-                raise self.overrun(sequence.end)
+                raise self.overrun(sequence)
             self.stack.pop()
             return
         self.left -= 1
@@ -164,15 +164,15 @@ class _Walk:
         delimited = length == UNDEFINED
         end = sequence.end if delimited else self.position + length
         if end > sequence.end:
-            raise self.overrun(end)
+            raise self.overrun(sequence)
         around = sequence.scope
         item = _Scope(sequence.coding, end, delimited, around.characters, around)
         sequence.element.setdefault("Value", []).append(item.elements)
         self.stack.append(item)
 
-    def overrun(self, end: int) -> Exception:
-        """What it means that something reaches to `end` although what holds it does not, or is not ended there."""
-        return _CutOff("the file is cut off") if end >= self.limit else Declined("a length that does not fit")
+    def overrun(self, holder: _Scope | _Sequence) -> Exception:
+        """What it means that something goes on where what holds it ends: the file is cut off if that ends there too."""
+        return _CutOff("the file is cut off") if holder.end >= self.limit else Declined("a length that does not fit")
 
     # ------------------------------------------------------------ elements that are more than a value
 
@@ -187,7 +187,7 @@ class _Walk:
         coding = scope.coding
         if vr in ("", "UN"):
             known = known_vr(tag, scope.elements)
-            if length == UNDEFINED and (vr == "UN" or known == "UN"):
+            if length == UNDEFINED and (vr == "UN" or known == "UN") and tag not in PIXELS:
                 known = "SQ"
             if vr == "UN" and known == "SQ":
                 # Whatever the transfer syntax, a UN holds implicit little endian (PS3.5 6.2.2).
@@ -213,7 +213,7 @@ class _Walk:
             raise Declined("a value of undefined length")
         end = start + length
         if end > scope.end:
-            raise self.overrun(end)
+            raise self.overrun(scope)
         if end > self.ceiling:
             raise UnreadableFile(_TOO_LARGE)
         self.position = end
@@ -242,7 +242,7 @@ class _Walk:
         pixels = tag in PIXELS and scope is self.whole
         if end is None or end > scope.end:
             if not pixels:
-                raise self.overrun(end or 0)
+                raise Declined("no fragments") if end is None else self.overrun(scope)
             end = scope.end
         if scope is self.whole:
             self.data_set.bulk[tag] = Extent(start, length, fragments)

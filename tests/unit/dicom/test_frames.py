@@ -199,6 +199,13 @@ def test_one_fragment_per_frame() -> None:
         assert frames_of(encapsulated(image(frames="2"), b"abc\0", b"de", offset_table=table)) == [b"abc\0", b"de"]
 
 
+def test_fragments_in_a_un() -> None:
+    """STO-68, RET-47: Pixel Data is no sequence, whatever its VR."""
+    data = fragments(b"abcd")
+    content = part10(encode(image()) + data.replace(b"OB\0\0", b"UN\0\0", 1), JPEG_BASELINE)
+    assert frames_of(content) == [b"abcd"]
+
+
 def test_all_fragments_of_a_single_frame() -> None:
     """RET-47"""
     assert frames_of(encapsulated(image(), b"ab", b"cd", b"ef")) == [b"abcdef"]

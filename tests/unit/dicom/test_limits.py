@@ -124,6 +124,25 @@ def test_frames_and_trailing_elements_of_what_pydicom_reads() -> None:
     assert list(metadata) == sorted(metadata)
 
 
+def test_un_sequence_in_explicit_encoding() -> None:
+    """PS3.5 6.2.2 wants implicit encoding there; some writers do not."""
+    items = encode([Encoded(0, "SQ", [[text(0x00080100, "SH", "A")]])])[12:]
+    content = file_of(Encoded(0x00081140, "UN", items))
+    with pytest.raises(Declined):
+        read(content)
+    assert b'"Value":[{"00080100":{"vr":"SH","Value":["A"]}}]' in parse_instance(content, study=None).metadata
+
+
+def test_item_that_is_shorter_than_its_elements() -> None:
+    """STO-69: in the middle of a file lengths contradict each other; that does not mean that it is cut off."""
+    element = text(0x00080100, "SH", "ABCDEF")
+    item = header(0xFFFEE000, "", 10) + encode([element])
+    sequence = header(0x00081140, "SQ", len(item)) + item
+    content = part10(encode(instance()[:2]) + sequence + encode(instance()[2:]))
+    with pytest.raises(Declined):
+        read(content)
+
+
 def test_unknown_vr_is_left_out() -> None:
     """PS3.5 7.1.2: a VR that is not there yet."""
     parsed = parse_instance(file_of(Encoded(0x00091001, "ZZ", b"ab"), text(0x00280004, "CS", "RGB")), study=None)
