@@ -57,7 +57,7 @@ async def count(store: EmbeddedStorage, times: int) -> int:
             row = await store.get(names.INDEX, "counter", "counter")
             assert row is not None
             increased = Entity("counter", "counter", {"n": int(row.values["n"]) + 1})
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
             try:
                 await store.write(names.INDEX, Replace(increased, row.etag))
                 break

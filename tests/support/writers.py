@@ -54,10 +54,14 @@ class Ledger:
 
 
 class Writers:
-    """Four kinds of clients, two of each: new studies, one study together, upserts, deletions."""
+    """Four kinds of clients, two of each: new studies, one study together, upserts, deletions.
 
-    def __init__(self, url: Callable[[], str]) -> None:
+    `forgetful` says that storage may lose what it acknowledged a moment ago: a study may be gone before its deletion.
+    """
+
+    def __init__(self, url: Callable[[], str], *, forgetful: bool = False) -> None:
         self._url = url
+        self._done = {200, 204, 404} if forgetful else {200, 204}
         self.ledger = Ledger()
         self.stopping = False
         self._together = new_uid()
@@ -71,7 +75,7 @@ class Writers:
             await asyncio.gather(*(kind(client) for kind in kinds for _ in range(2)))
 
     def _file(self, key: Key) -> bytes:
-        return made_file(*key, PatientName=f"Writer^{next(self._number)}", StudyDescription="written" * 20)
+        return made_file(*key, PatientName=f"Writer^{next(self._number)}", StudyDescription="written by many")
 
     async def _send(self, client: httpx.AsyncClient, method: str, key: Key) -> None:
         file = self._file(key)
@@ -89,7 +93,7 @@ class Writers:
             told.interrupted(content)
             self.ledger.interrupted += 1
             await asyncio.sleep(0.05)
-        elif response.status_code in (200, 202, 204):
+        elif response.status_code in self._done:
             told.acknowledged(content)
             self.ledger.acknowledged += 1
         else:
