@@ -45,6 +45,8 @@ def made_image(pixels: NDArray[Any], **attributes: Any) -> Dataset:
         else:
             content = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
         dataset.add_new(0x7FE00010, "OW" if dataset.BitsAllocated > 8 else "OB", content + b"\0" * (len(content) % 2))
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return dataset
 
 
