@@ -113,8 +113,8 @@ async def test_timer_runs_on_schedule(start: StartHost) -> None:
     moments: list[datetime] = []
     await start(timer_app(lambda _: moments.append(datetime.now(UTC)), EVERY_SECOND))
     await until(lambda: len(moments) >= 2)
-    assert all(moment.microsecond < 500_000 for moment in moments)
-    assert 0.5 < (moments[1] - moments[0]).total_seconds() < 1.5
+    assert moments[1].replace(microsecond=0) > moments[0].replace(microsecond=0)
+    assert (moments[1] - moments[0]).total_seconds() < 3
 
 
 async def test_timer_never_overlaps(start: StartHost) -> None:

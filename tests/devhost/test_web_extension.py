@@ -176,7 +176,7 @@ async def test_an_idle_connection_does_not_hold_up_the_end(start: StartHost) -> 
         await reader.readuntil(b"}")
         began = time.monotonic()
         await host.stop()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 async def test_invocations_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ async def test_what_takes_too_long_at_the_end(start: StartHost, caplog: pytest.L
         await other.readuntil(b"x")
         began = time.monotonic()
         await host.stop()
-        assert 0.9 < time.monotonic() - began < 3
+        assert 0.9 < time.monotonic() - began < 10
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503")
         assert not (await other.read()).endswith(b"0\r\n\r\n")
     assert "Traceback" not in caplog.text
