@@ -10,9 +10,10 @@ transactions, and perhaps files written in the last half minute; the check at th
 """
 
 import asyncio
+import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from .embedded_queues import Queues, as_message, numbers_of
 from .embedded_tables import Tables, clear_tables
 from .primitives import BlobItem, BlobSource, Condition, Entity, Operation, QueueMessage, Range
 
+_log = logging.getLogger(__name__)
+
 
 class EmbeddedStorage:
     """`Storage` in a directory of its own."""
@@ -37,13 +40,13 @@ class EmbeddedStorage:
     def __init__(self, path: str | os.PathLike[str], durable: bool = False, clock: Clock = wall_clock) -> None:
         self._directory = Path(path).absolute()
         self._durable = durable
-        self._clock = clock
         self._database = Database(self._directory, durable)
         self._disk = Disk(self._directory, durable)
         self._tables = Tables(self._database, clock)
         self._blobs = Blobs(self._database, self._disk, clock)
         self._queues = Queues(self._database, clock)
-        self._checks: dict[asyncio.Task[list[Fault]], Check] = {}
+        self._check = Check(self._directory, self._disk, clock)
+        self._background: set[asyncio.Task[None]] = set()
 
     # -- life
 
@@ -53,41 +56,49 @@ class EmbeddedStorage:
         Raises `StoreRefused` for a store of a newer version and for what is no store at all.
         """
         await self.ping()
-        self._begin_check()
+        self._in_background(self._check.at_start)
 
     async def ping(self) -> None:
         await self._database.read(lambda connection: connection.execute("SELECT 1 FROM note").fetchone())
 
     async def reset(self) -> None:
-        await asyncio.to_thread(self._reset)
+        """Removes every row, blob and message. The files go a little later, in a thread."""
+        await asyncio.to_thread(self._empty)
+        self._in_background(self._clear_away)
 
     async def close(self) -> None:
         """Waits for what is under way. Further operations raise `Unavailable`."""
-        for check in self._checks.values():
-            check.stop()
-        await asyncio.gather(*self._checks, return_exceptions=True)
+        self._check.stop()
+        if self._background:
+            await asyncio.wait(self._background)
         await self._blobs.settle()
         await self._database.close()
 
     async def check(self) -> list[Fault]:
         """Looks at every file: blobs whose file is missing or short, which the log names, too."""
-        return await asyncio.to_thread(Check(self._directory, self._disk, self._clock).full)
+        return await asyncio.to_thread(self._check.full)
 
-    def _begin_check(self) -> None:
-        check = Check(self._directory, self._disk, self._clock)
-        task = asyncio.create_task(asyncio.to_thread(check.at_start))
-        self._checks[task] = check
-        task.add_done_callback(self._checks.__delitem__)
+    def _in_background(self, work: Callable[[], object]) -> None:
+        """Runs it in a thread; `close` waits for it."""
+        task = asyncio.create_task(asyncio.to_thread(_logged, work))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
-    def _reset(self) -> None:
+    def _connect(self) -> sqlite3.Connection:
+        return connect(self._directory, durable=self._durable, busy_seconds=BUSY_SECONDS)
+
+    def _empty(self) -> None:
         try:
-            with closing(connect(self._directory, durable=self._durable, busy_seconds=BUSY_SECONDS)) as connection:
+            with closing(self._connect()) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 clear_tables(connection)
                 connection.execute("COMMIT")
-                remove_unknown_folders(connection, self._disk)
         except sqlite3.Error as error:
             raise failure(error) from None
+
+    def _clear_away(self) -> None:
+        with closing(self._connect()) as connection:
+            remove_unknown_folders(connection, self._disk)
 
     # -- tables
 
@@ -139,3 +150,11 @@ class EmbeddedStorage:
 
     async def delete_message(self, queue: str, message: QueueMessage) -> None:
         await self._queues.delete(queue, *numbers_of(message))
+
+
+def _logged(work: Callable[[], object]) -> None:
+    """Nobody waits for the work: the log has the last word."""
+    try:
+        work()
+    except Exception:
+        _log.exception("Work on the files of the store failed; the next start repeats it.")

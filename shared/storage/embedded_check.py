@@ -65,7 +65,7 @@ class _Expected:
 
 
 class Check:
-    """One run, in a thread of its own."""
+    """Runs of the check, each in a thread."""
 
     def __init__(self, directory: Path, disk: Disk, clock: Clock) -> None:
         self._directory = directory
@@ -74,17 +74,13 @@ class Check:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Lets the run end soon, as if there were nothing more to look at."""
+        """Lets every run end soon, as if there were nothing more to look at."""
         self._stop.set()
 
     def at_start(self) -> list[Fault]:
         """The latest folders, unless another process is at it; what is found is logged."""
-        try:
-            with closing(connect(self._directory, durable=False, busy_seconds=BUSY_SECONDS)) as connection:
-                return self._run(connection, full=False) if self._claim(connection) else []
-        except sqlite3.Error as error:
-            _log.warning("The files of the store could not be checked: %s", error)
-            return []
+        with closing(connect(self._directory, durable=False, busy_seconds=BUSY_SECONDS)) as connection:
+            return self._run(connection, full=False) if self._claim(connection) else []
 
     def full(self) -> list[Fault]:
         """All folders; what is found is logged, too."""
@@ -178,7 +174,7 @@ class Check:
 
 
 def remove_unknown_folders(connection: sqlite3.Connection, disk: Disk) -> None:
-    """A folder's row is made before the folder and removed by a reset alone, which may not have got further."""
+    """What a reset leaves to be done: a folder's row is made before the folder, and removed by a reset alone."""
     there = disk.folders()
     known = {number for (number,) in connection.execute("SELECT id FROM folder")}
     for folder in there:

@@ -76,9 +76,6 @@ class Disk:
         with _failures():
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
-            except FileNotFoundError:
-                raise FolderLost from None
-            try:
                 try:
                     size = _write_all(descriptor, content)
                     if self._durable:
@@ -87,6 +84,8 @@ class Disk:
                     os.close(descriptor)
                 if self._durable:
                     _sync_directory(os.path.dirname(path))
+            except FileNotFoundError:
+                raise FolderLost from None
             except BaseException:
                 self.remove(number)
                 raise
@@ -160,7 +159,10 @@ def _write_all(descriptor: int, content: bytes | BlobSource) -> int:
         return len(content)
     offset = 0
     while offset < content.size:
-        piece = content.read(offset, min(CHUNK, content.size - offset))
+        try:
+            piece = content.read(offset, min(CHUNK, content.size - offset))
+        except OSError as error:
+            raise DicomServiceError(f"the content cannot be read: {error}") from None
         if not piece:
             raise DicomServiceError("the content is shorter than its size")
         _write(descriptor, piece)

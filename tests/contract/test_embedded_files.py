@@ -64,7 +64,7 @@ class Place:
 async def prepare(store: EmbeddedStorage) -> None:
     """As at the start of a process, to the end of the check."""
     await store.prepare()
-    while store._checks:
+    while store._background:
         await asyncio.sleep(0.001)
 
 
@@ -274,25 +274,30 @@ async def test_a_reset_while_others_write(place: Place) -> None:
         await asyncio.sleep(0.05)
         await place.store.reset()
     stopped = True
-    assert min(await asyncio.gather(*writers)) > 10
+    assert min(await asyncio.gather(*writers)) > 2
     items = [item async for item in place.store.list_blobs(names.DICOM)]
     for item in items:
         assert len(await place.store.get_blob(names.DICOM, item.name)) == item.size
     assert await place.store.check() == []
     await other.close()
     await place.store.reset()
+    await place.store.close()
     assert place.files() == []
 
 
 async def test_reset_of_a_thousand_instances(place: Place) -> None:
-    for number in range(1000):
+    async def store(number: int) -> None:
         await place.store.put_blob(names.DICOM, f"{number}", bytes(10_000))
         await place.store.write(names.INDEX, Insert(Entity("p", f"{number}", {"md": bytes(2000)})))
+
+    for first in range(0, 1000, 50):
+        await asyncio.gather(*map(store, range(first, first + 50)))
     began = time.monotonic()
     await place.store.reset()
     assert time.monotonic() - began < 1
-    assert place.files() == []
     assert [item async for item in place.store.list_blobs(names.DICOM)] == []
+    await place.store.close()
+    assert place.files() == []
 
 
 async def test_a_cancelled_upload_is_no_blob(place: Place) -> None:
@@ -316,3 +321,16 @@ async def test_a_cancelled_upload_is_no_blob(place: Place) -> None:
     await place.store.put_blob(names.DICOM, "x", b"1")
     assert [(item.name, item.size) async for item in place.store.list_blobs(names.DICOM)] == [("x", 1)]
     assert await place.store.get_blob(names.DICOM, "x") == b"1"
+
+
+async def test_content_that_cannot_be_read(place: Place) -> None:
+    class Gone:
+        size = 5_000_000
+        in_memory = False
+
+        def read(self, offset: int, length: int) -> bytes:
+            raise FileNotFoundError(2, "No such file")
+
+    with pytest.raises(DicomServiceError, match="cannot be read"):
+        await place.store.put_blob(names.DICOM, "x", Gone())
+    assert place.files() == []
