@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from operator import methodcaller
 
 Decode = Callable[[bytes], str]
 
@@ -63,7 +64,7 @@ class CharacterSet:
 
 
 def _single(codec: str) -> CharacterSet:
-    decode: Decode = partial(str, encoding=codec, errors="replace")
+    decode: Decode = methodcaller("decode", codec, "replace")
     return CharacterSet(decode, decode)
 
 

@@ -123,7 +123,11 @@ def _encoding(content: Content, start: int, syntax: str | None) -> tuple[bool, s
     the syntax says; without one, a group number that is only sensible the other way round says big endian.
     """
     head = content[start : start + 6]
-    implicit = syntax == ts.IMPLICIT_LITTLE_ENDIAN if len(head) < 6 else head[4:6] not in VR_CODES
+    if len(head) < 6:
+        implicit = syntax == ts.IMPLICIT_LITTLE_ENDIAN
+    else:
+        # Two capitals are a VR, also one that is not known: as a length they would stand for more than 16 KB.
+        implicit = not (head[4:6].isalpha() and head[4:6].isupper())
     if implicit or len(head) < 6:
         return implicit, ">" if syntax == ts.EXPLICIT_BIG_ENDIAN else "<"
     turned = syntax is None and head[0] == 0 and head[1] != 0

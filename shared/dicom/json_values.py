@@ -90,7 +90,9 @@ def _unique_identifier(value: bytes, characters: CharacterSet) -> Element:
     text = value.decode("latin-1").rstrip("\0")
     if not text:
         return EMPTY["UI"]
-    return {"vr": "UI", "Value": [part or None for part in text.split("\\")]}
+    if "\\" in text:
+        return {"vr": "UI", "Value": [part or None for part in text.split("\\")]}
+    return {"vr": "UI", "Value": [text]}
 
 
 def _person_name(value: bytes, characters: CharacterSet) -> Element:
@@ -112,6 +114,8 @@ def _decimal(value: bytes, characters: CharacterSet) -> Element:
     text = value.decode("latin-1").rstrip(" ")
     if not text:
         return EMPTY["DS"]
+    if text.isdecimal() and len(text) <= 16:
+        return {"vr": "DS", "Value": [int(text)]}
     parts = text.split("\\")
     # Python would also take nan, infinity, 1_000 and other white space for (parts of) numbers.
     if not value.translate(None, b"0123456789.+-eE \\"):
@@ -138,6 +142,8 @@ def _integer(value: bytes, characters: CharacterSet) -> Element:
     text = value.decode("latin-1").rstrip(" ")
     if not text:
         return EMPTY["IS"]
+    if text.isdecimal() and len(text) <= 16:
+        return {"vr": "IS", "Value": [int(text)]}
     parts = text.split("\\")
     if not value.translate(None, b"0123456789+- \\"):
         try:

@@ -145,9 +145,9 @@ def test_item_that_is_shorter_than_its_elements() -> None:
 
 def test_unknown_vr_is_left_out() -> None:
     """PS3.5 7.1.2: a VR that is not there yet."""
-    parsed = parse_instance(file_of(Encoded(0x00091001, "ZZ", b"ab"), text(0x00280004, "CS", "RGB")), study=None)
+    parsed = parse_instance(file_of(Encoded(0x00080008, "ZZ", b"ab"), text(0x00280004, "CS", "RGB")), study=None)
     assert not parsed.failed
-    assert b"00091001" not in parsed.metadata
+    assert b"00080008" not in parsed.metadata
     assert b"00280004" in parsed.metadata
 
 
