@@ -1,6 +1,7 @@
 """Puts the service together: one set of services a process, made when the first function is invoked."""
 
 import asyncio
+import gc
 import logging
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from .storage.memory import StudyMemory
 from .storage.primitives import Storage
 from .storage.projections import Projections
 from .storage.table_file import TableFile
+from .storage.workitems import Workitems
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class Services:
     change_feed: ChangeFeed
     committer: Committer
     garbage: GarbageCollector
+    workitems: Workitems
     memory: StudyMemory
     table_file: TableFile
     codecs: Codecs
@@ -68,6 +71,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         change_feed=feed,
         committer=Committer(storage, files, feed, projections, memory, clock),
         garbage=GarbageCollector(storage, files, feed, clock),
+        workitems=Workitems(storage, clock),
         memory=memory,
         table_file=TableFile(settings_),
         codecs=Codecs(settings_.codec_processes, settings_.codec_timeout_seconds),
@@ -104,6 +108,10 @@ async def services() -> Services:
             if _process.services is None:
                 opened = await open_services(settings())
                 _process.services = opened
+                # All modules are loaded by now. The collector need not go over them again: that would stop the event
+                # loop for some 50 ms, whenever a request has made many objects.
+                gc.collect()
+                gc.freeze()
                 _process.repairing = asyncio.create_task(_repair(opened))
     return _process.services
 

@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Largest file that a store takes (STO-31)."""
     duplicates: Literal["fail", "warn"] = Field(default="fail", alias="DICOM_DUPLICATES")
     """Whether a request of duplicates alone is a conflict (STO-44) or 202 (STO-170)."""
+    workitem_validation: Literal["lenient", "strict"] = Field(default="lenient", alias="DICOM_WORKITEM_VALIDATION")
+    """Whether workitems with few attributes and readable UIDs are taken, which Azure refuses (UPS-08)."""
     transcode_limit_bytes: int = Field(default=104_857_600, alias="DICOM_TRANSCODE_LIMIT_BYTES", gt=0)
     """Largest file that is transcoded or rendered (RET-35, RET-84)."""
     codec_processes: int = Field(default=2, alias="DICOM_CODEC_PROCESSES", gt=0)

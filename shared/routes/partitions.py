@@ -4,7 +4,7 @@ import azure.functions as func
 
 from ..errors import InvalidRequest
 from ..web_extension import Request, Response
-from . import instances, series, studies
+from . import instances, series, studies, workitems
 from .call import Call, Route
 from .dispatch import METHODS, dispatch
 from .route_table import RouteGroup, partitioned
@@ -15,7 +15,7 @@ async def partitions_disabled(call: Call) -> Response:
     raise InvalidRequest("Data partitions feature is disabled.")
 
 
-PARTITIONED = (*studies.GROUP.routes, *series.GROUP.routes, *instances.GROUP.routes)
+PARTITIONED = (*studies.GROUP.routes, *series.GROUP.routes, *instances.GROUP.routes, *workitems.GROUP.routes)
 """The routes that exist once more below `/partitions/{partition}`."""
 
 GROUP = RouteGroup(

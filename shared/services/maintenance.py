@@ -4,6 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ..storage.repair import open_or_expired_studies
+from ..storage.workitem_garbage import WorkitemGarbage
 
 if TYPE_CHECKING:
     from ..composition import Services
@@ -28,7 +29,8 @@ async def repair(services: "Services") -> int:
 
 async def housekeeping(services: "Services") -> None:
     """Removes files and rows that nobody can reach any more."""
-    for job in (services.garbage.follow_feed, services.garbage.sweep, services.garbage.remove_old_rows):
+    garbage, workitems = services.garbage, WorkitemGarbage(services.storage, services.clock)
+    for job in (garbage.follow_feed, garbage.sweep, garbage.remove_old_rows, workitems.sweep):
         try:
             await job()
         except Exception:
