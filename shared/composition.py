@@ -112,6 +112,10 @@ async def services() -> Services:
                 # loop for some 50 ms, whenever a request has made many objects.
                 gc.collect()
                 gc.freeze()
+                # All modules are loaded by now. The collector need not go over them again: that would stop the event
+                # loop for some 50 ms, whenever a request has made many objects.
+                gc.collect()
+                gc.freeze()
                 _process.repairing = asyncio.create_task(_repair(opened))
     return _process.services
 
