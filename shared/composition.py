@@ -90,11 +90,11 @@ async def open_services(settings_: Settings, clock: Clock = wall_clock) -> Servi
 
 
 class _Process:
-    """The services of this process, and the repair that it begins with."""
+    """The services of this process, the attempt to open them, and the repair that they begin with."""
 
     def __init__(self) -> None:
         self.services: Services | None = None
-        self.opening = asyncio.Lock()
+        self.opening: asyncio.Task[Services] | None = None
         self.repairing: asyncio.Task[None] | None = None
 
 
@@ -102,22 +102,29 @@ _process = _Process()
 
 
 async def services() -> Services:
-    """The services of this process; raises `Unavailable` while storage cannot be reached."""
-    if _process.services is None:
-        async with _process.opening:
-            if _process.services is None:
-                opened = await open_services(settings())
-                _process.services = opened
-                # All modules are loaded by now. The collector need not go over them again: that would stop the event
-                # loop for some 50 ms, whenever a request has made many objects.
-                gc.collect()
-                gc.freeze()
-                # All modules are loaded by now. The collector need not go over them again: that would stop the event
-                # loop for some 50 ms, whenever a request has made many objects.
-                gc.collect()
-                gc.freeze()
-                _process.repairing = asyncio.create_task(_repair(opened))
-    return _process.services
+    """The services of this process; raises `Unavailable` while storage cannot be reached.
+
+    All who ask while they are being opened share one attempt and its failure, so that nobody waits for more than one.
+    """
+    if _process.services is not None:
+        return _process.services
+    if _process.opening is None:
+        _process.opening = asyncio.create_task(_open())
+    return await asyncio.shield(_process.opening)
+
+
+async def _open() -> Services:
+    try:
+        opened = await open_services(settings())
+    finally:
+        _process.opening = None
+    _process.services = opened
+    # All modules are loaded by now. The collector need not go over them again: that would stop the event loop for some
+    # 50 ms, whenever a request has made many objects.
+    gc.collect()
+    gc.freeze()
+    _process.repairing = asyncio.create_task(_repair(opened))
+    return opened
 
 
 async def _repair(opened: Services) -> None:

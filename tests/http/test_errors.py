@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,39 @@ def test_reset_can_be_switched_off(start_host: Callable[..., LocalHost], setting
     answer = httpx.post(host.url + "/_emulator/reset")
     assert (answer.status_code, answer.content) == (404, b"")
     assert store(host.url, triple.file()).reasons == [45070]
+
+
+def test_storage_that_was_never_there(tmp_path: Path) -> None:
+    """PLT-16, PLT-20: an app without its storage answers all of its clients 503, in bounded time, and then recovers."""
+    ports = free_azurite_ports()
+    host = LocalHost({"AzureWebJobsStorage": ports.connection_string()}, 1, tmp_path / "host.log")
+    try:
+        end = time.monotonic() + 30
+        while not answers(host.url):
+            assert time.monotonic() < end, host.output()
+            time.sleep(0.1)
+        began = time.monotonic()
+        with ThreadPoolExecutor(12) as pool:
+            statuses = list(
+                pool.map(lambda _: httpx.get(f"{host.url}/v2/changefeed", timeout=60).status_code, range(12))
+            )
+        assert statuses == [503] * 12
+        assert time.monotonic() - began < 20
+        assert httpx.get(host.url + "/health", timeout=10).json()["status"] == "unhealthy"
+        azurite = start_azurite(None, ports, tmp_path / "azurite.log")
+        try:
+            azurite.wait_until_ready()
+            assert httpx.get(f"{host.url}/v2/changefeed", timeout=60).json() == []
+            assert store(host.url, new_triple().file()).status == 200
+        finally:
+            azurite.stop()
+    finally:
+        host.stop()
+
+
+def answers(url: str) -> bool:
+    """Whether the host listens: its start page needs no storage."""
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
