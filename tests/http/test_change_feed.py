@@ -117,6 +117,16 @@ def test_windows(host: LocalHost, feed: Callable[..., list[dict[str, Any]]]) -> 
         assert latest == entries[-1]
 
 
+def test_upserts(host: LocalHost, feed: Callable[..., list[dict[str, Any]]]) -> None:
+    """CHG-16, STO-114, STO-115: a PUT of a new instance is a Create; twice in one request it is an Update, too."""
+    one, two = new_triple(), new_triple()
+    assert upsert(host.url, one.file()).status == 200
+    assert states(feed(), one) == [("Create", "Current")]
+    assert upsert(host.url, two.file(), two.file(PatientID="last")).status == 200
+    assert states(feed(), two) == [("Create", "Replaced"), ("Update", "Current")]
+    assert feed()[-1]["metadata"]["00100020"]["Value"] == ["last"]
+
+
 def test_large_stores_and_deletions(host: LocalHost, feed: Callable[..., list[dict[str, Any]]]) -> None:
     """CHG-02, CHG-08, STO-104, STO-149: one entry an instance, also where a batch on a table is full."""
     first = new_triple()

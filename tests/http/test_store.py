@@ -478,6 +478,30 @@ def test_required_attributes(base_url: str, elements: dict[str, str], comment: s
     assert answer.comments(answer.failed) == [[comment]]
 
 
+def test_nothing_else_is_required(base_url: str) -> None:
+    """STO-67, STO-70: the five required attributes are a clean file; the SOP class asks for no more."""
+    ct = "1.2.840.10008.5.1.4.1.1.2"
+    answer = store(base_url, new_triple().file(SOPClassUID=ct, Modality="", SpecificCharacterSet=""))
+    assert (answer.status, answer.warnings) == (200, [None])
+    assert answer.stored[0]["00081150"]["Value"] == [ct]
+
+
+def test_latest_values_of_the_study(base_url: str) -> None:
+    """STO-103: a later non-empty value wins, an empty or absent one erases nothing."""
+    first, name = new_triple(), new_uid()
+    second, third = first.sibling(), first.sibling()
+    assert store(base_url, first.file(AccessionNumber="1", StudyDescription=name)).status == 200
+    assert store(base_url, second.file(AccessionNumber="2", StudyDescription="")).status == 200
+    assert store(base_url, third.file(AccessionNumber="")).status == 200
+    query = f"StudyInstanceUID={first.study}&includefield=StudyDescription"
+    found = httpx.get(f"{base_url}/v2/studies?{query}", headers={"Accept": "*/*"}).json()
+    assert [each["00080050"]["Value"] for each in found] == [["2"]]
+    assert [each["00081030"]["Value"] for each in found] == [[name]]
+    for number, status in (("1", 204), ("2", 200)):
+        query = f"StudyInstanceUID={first.study}&AccessionNumber={number}"
+        assert httpx.get(f"{base_url}/v2/studies?{query}", headers={"Accept": "*/*"}).status_code == status
+
+
 def test_several_values_of_a_required_attribute(base_url: str) -> None:
     """STO-65, STO-81: stored with a warning, and a header that names the host without its port."""
     answer = store(base_url, new_triple().file(PatientID=["A1", "B2"]))
@@ -603,6 +627,21 @@ def test_the_seeds_expiry_example(studies: str, base_url: str, tmp_path: Path) -
     output = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=True, timeout=60).stdout
     assert len(json.loads(output)["00081199"]["Value"]) == 1
     assert exists(base_url, triple.study)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"EXPIRY_INTERVAL_SECONDS": "0"}, {"DICOM_DUPLICATES": "maybe"}, {"DICOM_MAX_FILE_BYTES": "1.5"}]
+)
+def test_unusable_settings_stop_the_start(
+    store_settings: dict[str, str], setting: dict[str, str], tmp_path: Path
+) -> None:
+    """STO-123, STO-171: with a message that names the setting."""
+    host = LocalHost({**store_settings, **setting}, 1, tmp_path / "host.log")
+    try:
+        assert host.process.wait(60) != 0
+        assert next(iter(setting)) in host.output()
+    finally:
+        host.stop()
 
 
 def test_expired_studies_go(start_host: Callable[..., LocalHost]) -> None:
