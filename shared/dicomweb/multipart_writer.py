@@ -5,7 +5,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass
 
 MESSAGE_SIZE = 256 * 1024
-"""Pieces are gathered into body messages of about this size; a larger piece is a message of its own."""
+"""Small pieces are gathered into body messages of about this size."""
+
+LARGE = 64 * 1024
+"""A piece of this size is a message of its own: fresh memory for a copy costs more than a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +34,20 @@ def part_type(media_type: str, transfer_syntax: str) -> str:
     return f"{media_type}; transfer-syntax={transfer_syntax}"
 
 
-def body(parts: Iterable[Piece], boundary: str) -> bytes:
-    """The whole body at once, copied once; each piece begins a part."""
+def body(parts: Iterable[Piece], boundary: str) -> list[bytes]:
+    """The whole body, in pieces that need not be put together: contents of any size are not copied."""
     segments: list[bytes] = []
     for part in parts:
         segments += (_head(boundary, part.begins, first=not segments), part.content)
     segments.append(_tail(boundary, empty=not segments))
-    return b"".join(segments)
+    return segments
 
 
 async def stream(pieces: AsyncIterable[Piece], boundary: str) -> AsyncIterator[bytes]:
     """The body message by message, holding no more than one of them and the piece that is being added.
 
-    The first piece goes out at once, so that a client sees the answer begin; small ones after it are gathered.
+    The first piece goes out at once, so that a client sees the answer begin; small ones after it are gathered, and
+    large ones are passed on as they are.
     """
     gathered: list[bytes] = []
     size = 0
@@ -51,9 +55,16 @@ async def stream(pieces: AsyncIterable[Piece], boundary: str) -> AsyncIterator[b
     async for piece in pieces:
         if piece.begins:
             gathered.append(_head(boundary, piece.begins, first=not started))
-        gathered.append(piece.content)
-        size += len(piece.content)
-        if size >= MESSAGE_SIZE or not started:
+        if len(piece.content) >= LARGE:
+            if gathered:
+                yield b"".join(gathered)
+            yield piece.content
+            gathered.clear()
+            size = 0
+        else:
+            gathered.append(piece.content)
+            size += len(piece.content)
+        if gathered and (size >= MESSAGE_SIZE or not started):
             yield b"".join(gathered)
             gathered.clear()
             size = 0

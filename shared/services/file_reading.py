@@ -73,6 +73,8 @@ class FileReader:
                 runs[-1].append(piece)
             else:
                 runs.append([piece])
+        if len(runs) == 1:
+            return await self._run(record, runs[0])
         contents = await asyncio.gather(*(self._run(record, run) for run in runs))
         return [content for run in contents for content in run]
 

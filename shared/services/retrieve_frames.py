@@ -95,29 +95,29 @@ async def _retrieve(
         require_transcodable_size(source, record)
         return await _from_whole_file(source, record, frames, target)
     if target == stored or (target == ts.EXPLICIT_LITTLE_ENDIAN and stored == ts.IMPLICIT_LITTLE_ENDIAN):
-        following = _stored_frames(source, record, table, frames)
-        first = await anext(following)
-        return RetrievedFrames(target, first, following if len(frames) > 1 else None)
+        first = await _stored_frame(source, record, table, frames[0])
+        following = _stored_frames(source, record, table, frames[1:]) if len(frames) > 1 else None
+        return RetrievedFrames(target, first, following)
     return await _transcoded(source, record, table, frames, target)
+
+
+async def _stored_frame(source: Source, record: InstanceRecord, table: FrameTable, frame: int) -> bytes:
+    """A frame as it lies in the file."""
+    return table.cut(frame, b"".join(await source.reader.pieces(record, table.pieces(frame))))
 
 
 async def _stored_frames(
     source: Source, record: InstanceRecord, table: FrameTable, frames: Sequence[int]
 ) -> AsyncGenerator[bytes]:
-    """Frames as they lie in the file, some of them read ahead once the first is there."""
-
-    async def read(frame: int) -> bytes:
-        return table.cut(frame, b"".join(await source.reader.pieces(record, table.pieces(frame))))
-
-    yield await read(frames[0])
-    waiting = deque(frames[1:])
+    """Several of them, some read ahead while one is being sent."""
+    waiting = deque(frames)
     reading: deque[tuple[int, asyncio.Task[bytes]]] = deque()
     try:
         while waiting or reading:
             while waiting and (not reading or sum(size for size, _ in reading) < _MOST_BYTES_AHEAD):
                 frame = waiting.popleft()
                 size = sum(length for _, length in table.pieces(frame))
-                reading.append((size, asyncio.create_task(read(frame))))
+                reading.append((size, asyncio.create_task(_stored_frame(source, record, table, frame))))
             yield await reading.popleft()[1]
     finally:
         await cancel(task for _, task in reading)

@@ -14,6 +14,7 @@ from ...dicomweb.retrieve_request import (
     require_positive,
     require_quality,
 )
+from ...dicomweb.segmented_response import SegmentedResponse
 from ...errors import InvalidRequest, NotAcceptable
 from ...services import retrieve, retrieve_metadata
 from ...services import retrieve_frames as frame_service
@@ -131,8 +132,8 @@ def _frames_response(choice: Choice, found: RetrievedFrames) -> Response:
 
 def _parts(choice: Choice, parts: list[Piece]) -> Response:
     boundary = multipart_writer.new_boundary()
-    headers = {"Content-Type": multipart_writer.content_type(boundary, choice.media_type)}
-    return Response(multipart_writer.body(parts, boundary), headers=headers)
+    content_type = multipart_writer.content_type(boundary, choice.media_type)
+    return SegmentedResponse(multipart_writer.body(parts, boundary), content_type)
 
 
 def _streamed_parts(choice: Choice, pieces: AsyncGenerator[Piece]) -> Response:
