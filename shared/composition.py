@@ -11,7 +11,7 @@ from .services.codecs import Codecs
 from .settings import Settings, settings
 from .storage.change_feed import ChangeFeed
 from .storage.committer import Committer
-from .storage.engine import open_storage
+from .storage.engine import open_files, open_storage
 from .storage.files import Files
 from .storage.garbage import GarbageCollector
 from .storage.index import Index
@@ -58,7 +58,7 @@ class Services:
 def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -> Services:
     """The services over a storage that is open."""
     memory = StudyMemory()
-    files = Files(storage, clock)
+    files = open_files(settings_, storage, clock)
     feed = ChangeFeed(storage, clock, on_loss=memory.clear, guarded=settings_.worker_processes > 1)
     projections = Projections(storage)
     return Services(

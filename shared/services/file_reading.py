@@ -62,7 +62,9 @@ class FileReader:
         raise BlobMissing(f"{record.file} is replaced faster than it can be read.")
 
     async def read(self, record: InstanceRecord, offset: int = 0, length: int | None = None) -> bytes:
-        """A range of one file; raises `BlobMissing`."""
+        """A range of one file, by default all of it; raises `BlobMissing`."""
+        if offset == 0 and (length is None or length >= record.size):
+            return await self._files.read_whole(record.file, record.size)
         return await self._files.read(record.file, offset, length)
 
     async def pieces(self, record: InstanceRecord, pieces: Iterable[tuple[int, int]]) -> list[bytes]:

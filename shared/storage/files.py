@@ -27,13 +27,16 @@ class Files:
         The name is new for every upload, so that a repetition that finds it there has arrived the first time.
         """
         name = file_name(key, f"{self._clock():x}{secrets.token_hex(4)}")
-        with contextlib.suppress(BlobExists):
-            await self._storage.put_blob(names.DICOM, name, content)
+        await self._put(name, content)
         return name
 
     async def read(self, file: str, offset: int = 0, length: int | None = None) -> bytes:
         """A range of the file; raises `BlobMissing`."""
         return await self._storage.get_blob(names.DICOM, file, offset, length)
+
+    async def read_whole(self, file: str, size: int) -> bytes:
+        """The file, of `size` bytes; raises `BlobMissing`."""
+        return await self.read(file, 0, size)
 
     async def stream(self, file: str, size: int) -> AsyncIterator[bytes]:
         """The whole file in chunks; raises `BlobMissing` before the first."""
@@ -45,6 +48,10 @@ class Files:
         await self._storage.delete_blob(names.DICOM, file)
         if overflow:
             await self._storage.delete_blob(names.OVERFLOW, file)
+
+    async def _put(self, file: str, content: bytes | BlobSource) -> None:
+        with contextlib.suppress(BlobExists):
+            await self._storage.put_blob(names.DICOM, file, content)
 
     async def put_overflow(self, file: str, metadata: bytes, frames: bytes) -> None:
         """Keeps what is too large for the row of the file."""
