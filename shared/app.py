@@ -1,14 +1,14 @@
-"""The function app: every group of routes and every timer registers its functions here."""
+"""The function app: every group of routes, the timer and every queue registers its functions here."""
 
 import azure.functions as func
 
 from .composition import close_services
-from .routes import catch_all, changefeed, emulator, health, instances, partitions, series, studies, timers, workitems
+from .routes import catch_all, groups, queues, timers
 from .web_extension import at_stop
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for group in (studies, series, instances, changefeed, workitems, partitions, health, emulator, catch_all, timers):
-    app.register_functions(group.blueprint)
+for module in (*groups.MODULES, catch_all, timers, queues):
+    app.register_functions(module.blueprint)
 
 at_stop(close_services)

@@ -7,14 +7,11 @@ would have taken.
 import azure.functions as func
 
 from ..web_extension import Request, Response
-from . import changefeed, emulator, health, instances, partitions, series, studies, workitems
+from . import groups
 from .dispatch import METHODS, dispatch
 from .route_table import RouteGroup
 
-GROUPS = tuple(
-    module.GROUP for module in (studies, series, instances, changefeed, workitems, partitions, health, emulator)
-)
-EVERYTHING = RouteGroup.union("catch_all", GROUPS)
+EVERYTHING = RouteGroup.union("catch_all", tuple(module.GROUP for module in groups.MODULES))
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 

@@ -1,0 +1,52 @@
+"""What the queue `operations` asks for: an operation's next step, or its end when that cannot be carried out."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from .reindex import REINDEX, fail_reindex, run_reindex_step
+
+if TYPE_CHECKING:
+    from ..composition import Services
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationKind:
+    """`step` carries an operation on and sends the message for the step after it; `fail` ends it with a reason."""
+
+    step: Callable[["Services", str], Awaitable[None]]
+    fail: Callable[["Services", str, str], Awaitable[None]]
+
+
+KINDS = {REINDEX: OperationKind(run_reindex_step, fail_reindex)}
+"""By the type that messages and operations carry (OPS-03)."""
+
+
+async def carry_out(services: "Services", message: str) -> None:
+    """One step of the operation that the message names; raises what the step raises, so that the host tries again."""
+    if (named := _named(message)) is not None:
+        kind, id_ = named
+        await kind.step(services, id_)
+
+
+async def give_up(services: "Services", message: str) -> None:
+    """Ends the operation of a message that failed as often as the host tries."""
+    if (named := _named(message)) is not None:
+        kind, id_ = named
+        log.error("Operation %s failed again and again; it is given up.", id_)
+        await kind.fail(services, id_, "The operation failed repeatedly and was given up.")
+
+
+def _named(message: str) -> tuple[OperationKind, str] | None:
+    """The operation and its kind; None, with a line in the log, for a message that is none of ours."""
+    try:
+        body = orjson.loads(message)
+        return KINDS[body["type"]], str(body["operation"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        log.warning("A message of %d characters in the queue of operations names none.", len(message))
+        return None
