@@ -1,0 +1,146 @@
+"""Reading files while instances are replaced and deleted, and how much is read ahead, on both engines."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from shared.clock import wall_clock
+from shared.composition import Services, open_services
+from shared.services.file_reading import MOST_BYTES_AHEAD, MOST_FILES_AHEAD, FileReader
+from shared.settings import Settings
+from shared.storage.files import CHUNK
+from shared.storage.primitives import BlobMissing
+from shared.storage.records import InstanceKey, InstanceRecord, NewInstance
+from tests.support.made_files import new_uid
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["azurite", "embedded"])
+async def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    """Without local copies, so that every read is seen by the storage."""
+    if request.param == "embedded":
+        settings = Settings(store="embedded", store_path=str(tmp_path_factory.mktemp("store")))
+    else:
+        settings = Settings(storage_connection=request.getfixturevalue("azurite"), local_copies_bytes=0)
+    opened = await open_services(settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def reader(services: Services) -> FileReader:
+    return FileReader(services.index, services.files)
+
+
+async def stored(services: Services, content: bytes, key: InstanceKey | None = None) -> InstanceRecord:
+    """Stores content as an instance, or in its place; what the index then says of it."""
+    key = key or InstanceKey("Reading", new_uid(), new_uid(), new_uid())
+    file = await services.files.upload(key, content)
+    new = NewInstance(key, file, len(content), "1.2.840.10008.1.2.1", {}, {}, b"{}")
+    await services.committer.store([new], replace=True, expires=None, began=wall_clock())
+    record = await services.index.instance(key)
+    assert record is not None
+    return record
+
+
+async def whole(reader: FileReader, records: list[InstanceRecord]) -> list[bytes]:
+    """The files, put together again."""
+    files: list[bytes] = []
+    async for chunk in reader.whole(records):
+        if chunk.begins is not None:
+            files.append(b"")
+        files[-1] += chunk.content
+    return files
+
+
+async def test_whole_files(services: Services, reader: FileReader) -> None:
+    """RET-27, RET-28: empty, small and large ones, in their order"""
+    contents = [b"first", b"", b"x" * (2 * CHUNK + 1), b"y" * CHUNK, *(bytes([n]) * 1000 for n in range(20))]
+    records = [await stored(services, content) for content in contents]
+    assert await whole(reader, records) == contents
+
+
+async def test_ranges(services: Services, reader: FileReader) -> None:
+    """RET-49: in the order asked for, near and far ones, overlapping and backward"""
+    content = bytes(number % 251 for number in range(300_000))
+    record = await stored(services, content)
+    ranges = [(0, 10), (10, 5), (20, 1), (250_000, 100), (5, 10), (299_990, 10), (299_995, 5)]
+    assert await reader.pieces(record, ranges) == [content[start : start + length] for start, length in ranges]
+
+
+async def test_replaced_meanwhile(services: Services, reader: FileReader) -> None:
+    """RET-09, protocol rule 31: the file in its place"""
+    old = await stored(services, b"old")
+    new = await stored(services, b"newer", old.key)
+    await services.files.discard(old.file)
+    assert await whole(reader, [old]) == [b"newer"]
+    assert await reader.current(old, reader.read) == b"newer"
+    [chunk] = [chunk async for chunk in reader.whole([old])]
+    assert chunk.begins == new
+
+
+async def test_deleted_meanwhile(services: Services, reader: FileReader) -> None:
+    """protocol rule 31: left out of a study; nothing where it was asked for alone"""
+    kept, gone = await stored(services, b"kept"), await stored(services, b"gone")
+    await services.committer.delete(gone.key.partition, gone.key.study)
+    assert await whole(reader, [kept, gone]) in ([b"kept"], [b"kept", b"gone"])
+    await services.files.discard(gone.file)
+    assert await whole(reader, [gone, kept, gone]) == [b"kept"]
+    assert await reader.current(gone, reader.read) is None
+
+
+async def test_lost(services: Services, reader: FileReader) -> None:
+    """protocol rule 31: a file that its row still names is an error, not a 404"""
+    record = await stored(services, b"lost")
+    await services.files.discard(record.file)
+    with pytest.raises(BlobMissing):
+        await whole(reader, [record])
+
+
+class Watched:
+    """Counts how many bytes and files are being read, or wait to be sent."""
+
+    def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[str] = []
+        get_blob = services.storage.get_blob
+
+        async def counting(container: str, name: str, offset: int = 0, length: int | None = None) -> bytes:
+            self.begun.append(name)
+            return await get_blob(container, name, offset, length)
+
+        monkeypatch.setattr(services.storage, "get_blob", counting)
+
+
+@pytest.mark.parametrize("size", [1000, 3_000_000, CHUNK + 1000])
+async def test_read_ahead(services: Services, reader: FileReader, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """RET-27: the first file is there before the second is read; then a bounded number is read ahead"""
+    records = [await stored(services, bytes(size)) for _ in range(12)]
+    watched = Watched(services, monkeypatch)
+    chunks = reader.whole(records)
+    first = await anext(chunks)
+    assert first.begins == records[0]
+    assert watched.begun == [records[0].file]
+    sent = 1
+    async for chunk in chunks:
+        sent += chunk.begins is not None
+        await asyncio.sleep(0.05)
+        ahead = len(set(watched.begun)) - sent
+        assert ahead <= MOST_FILES_AHEAD
+        assert ahead * min(size, CHUNK) <= MOST_BYTES_AHEAD
+    assert sent == 12
+    if size > CHUNK:
+        assert len(watched.begun) == 24
+
+
+async def test_given_up(services: Services, reader: FileReader) -> None:
+    """RET-27: nothing is read on when nobody wants the rest"""
+    records = [await stored(services, bytes(3_000_000)) for _ in range(10)]
+    before = len(asyncio.all_tasks())
+    chunks = reader.whole(records)
+    await anext(chunks)
+    await anext(chunks)
+    await chunks.aclose()
+    assert len(asyncio.all_tasks()) == before
