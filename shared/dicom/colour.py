@@ -7,7 +7,7 @@ from .header_values import HeaderValues
 from .lookup_tables import palette
 from .native_frames import true_values
 from .pixels import PixelLayout, Undecodable
-from .samples import Samples
+from .samples import Samples, row_blocks
 
 Picture = NDArray[np.uint8]
 
@@ -21,12 +21,13 @@ def rgb(samples: Samples, layout: PixelLayout, photometric: str, header: HeaderV
         return _through_palette(samples, layout, header)
     if samples.ndim != 3 or samples.shape[2] != 3:
         raise Undecodable(f"{photometric} without three samples a pixel")
-    eight_bit = _eight_bit(samples, layout)
-    if photometric == "RGB":
-        return eight_bit
-    if photometric in ("YBR_FULL", "YBR_FULL_422"):
-        return ybr_to_rgb(eight_bit)
-    raise Undecodable(f"photometric interpretation {photometric}")
+    if photometric not in ("RGB", "YBR_FULL"):
+        raise Undecodable(f"photometric interpretation {photometric}")
+    picture = np.empty(samples.shape, np.uint8)
+    for block in row_blocks(samples):
+        eight_bit = _eight_bit(samples[block], layout)
+        picture[block] = eight_bit if photometric == "RGB" else ybr_to_rgb(eight_bit)
+    return picture
 
 
 def ybr_to_rgb(samples: Picture) -> Picture:
@@ -52,6 +53,9 @@ def _through_palette(samples: Samples, layout: PixelLayout, header: HeaderValues
     tables = palette(header)
     if tables is None or samples.ndim != 2:
         raise Undecodable("no palette, or too many samples for one")
-    values = true_values(samples, layout)
-    channels = [table.apply(values) >> (8 if table.bits > 8 else 0) for table in tables]
-    return np.stack([channel.astype(np.uint8) for channel in channels], axis=-1)
+    picture = np.empty((*samples.shape, 3), np.uint8)
+    for block in row_blocks(samples):
+        values = true_values(samples[block], layout)
+        for channel, table in enumerate(tables):
+            picture[block, :, channel] = table.apply(values) >> (8 if table.bits > 8 else 0)
+    return picture

@@ -12,7 +12,7 @@ from .header_values import HeaderValues
 from .lookup_tables import LookupTable, modality_or_voi_table
 from .native_frames import true_values
 from .pixels import PixelLayout
-from .samples import Samples
+from .samples import Samples, row_blocks
 
 _MODALITY_LUT_IGNORED = frozenset(f"1.2.840.10008.5.1.4.1.1.12.{number}" for number in (1, 2, 3))
 """X-Ray Angiographic and Radiofluoroscopic images: their table is for display stations that know it (RET-87)."""
@@ -97,10 +97,13 @@ class GreyscaleDisplay:
         """The picture; `first_frame` is asked for by `needs_extremes`."""
         voi = self._voi or self._default_voi(samples if first_frame is None else first_frame)
         domain = 1 << self._layout.allocated
-        if samples.size <= domain or self._layout.allocated > 16:
-            return self._displayed(samples, voi)
-        table = self._displayed(np.arange(domain, dtype=samples.dtype), voi)
-        return table[samples]
+        if self._layout.allocated <= 16 and samples.size > domain:
+            table = self._displayed(np.arange(domain, dtype=samples.dtype), voi)
+            return table[samples]
+        picture = np.empty(samples.shape, np.uint8)
+        for block in row_blocks(samples):
+            picture[block] = self._displayed(samples[block], voi)
+        return picture
 
     def _displayed(self, samples: Samples, voi: _Voi) -> NDArray[np.uint8]:
         grey = np.clip(voi.apply(self._rescaled(true_values(samples, self._layout))), 0, 255)
@@ -148,14 +151,22 @@ class GreyscaleDisplay:
         """One bit is black or white. Else from the least to the greatest value, padding left out (RET-87 e, RET-90)."""
         if self._layout.allocated == 1:
             return _Stretch(0, 1)
-        stored = true_values(frame, self._layout)
         padding = self._header.word(_PADDING, b"SS" if self._layout.signed else b"US")
-        if padding is not None and (shown := stored[stored != padding]).size:
-            stored = shown
-        if self._modality_table is None:
-            stored = np.array([stored.min(), stored.max()])
-        rescaled = self._rescaled(stored)
-        least, greatest = float(rescaled.min()), float(rescaled.max())
+        least, greatest = self._extremes(frame, padding) or self._extremes(frame, None) or (0.0, 0.0)
         if greatest - least > 1:
             return Window((least + greatest) / 2, greatest - least)
         return _Stretch(least, greatest) if greatest > least else Window(least, 1)
+
+    def _extremes(self, frame: Samples, padding: int | None) -> tuple[float, float] | None:
+        """The least and the greatest rescaled value; None if everything is padding."""
+        ends: list[float] = []
+        for block in row_blocks(frame):
+            values = true_values(frame[block], self._layout)
+            if padding is not None:
+                values = values[values != padding]
+            if values.size:
+                if self._modality_table is None:
+                    values = np.array([values.min(), values.max()])
+                rescaled = self._rescaled(values)
+                ends += (float(rescaled.min()), float(rescaled.max()))
+        return (min(ends), max(ends)) if ends else None

@@ -121,6 +121,7 @@ class Codecs:
 
     def __init__(self, most: int, longest: float) -> None:
         self._free = asyncio.Semaphore(most)
+        self._free_threads = asyncio.Semaphore(most)
         self._longest = longest
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="codec")
         self._idle: list[tuple[_Child, asyncio.TimerHandle]] = []
@@ -134,6 +135,12 @@ class Codecs:
                 yield CodecTurn(child, self._threads, self._longest)
             finally:
                 self._keep(child)
+
+    @contextlib.asynccontextmanager
+    async def thread(self) -> AsyncIterator[None]:
+        """Waits until few enough others work on pixels in threads of this process; files are read inside."""
+        async with self._free_threads:
+            yield
 
     async def close(self) -> None:
         """Ends the children that are idle; the others end with their pipes."""

@@ -61,7 +61,8 @@ class _Rendering:
         """Where it is made depends on whose code decodes it; raises `Undecodable`."""
         syntax = self._record.transfer_syntax
         if syntax in _IN_THREAD:
-            return await asyncio.to_thread(self._render, *await self._read())
+            async with self._source.codecs.thread():
+                return await asyncio.to_thread(self._render, *await self._read())
         async with self._source.codecs.turn() as turn:
             if syntax in _WHOLE_FILES:
                 task, blobs = (
