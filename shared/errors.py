@@ -4,6 +4,8 @@
     ├── InvalidRequest                 malformed or refused input: 400
     │   ├── InvalidIdentifier          a UID that breaks the rule of PS3.5 9.1 as the service applies it
     │   └── InvalidParameter           a query parameter that cannot be bound
+    ├── Unauthenticated                no usable token: 401
+    ├── Forbidden                      the roles of the caller do not allow the action: 403
     ├── NotFound                       404
     ├── MethodNotAllowed               405, with the methods that the path has
     ├── NotAcceptable                  406
@@ -46,6 +48,21 @@ class InvalidParameter(InvalidRequest):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"The query parameter '{name}' is invalid. {reason}")
+
+
+class Unauthenticated(DicomServiceError):
+    """Who calls is not known; `challenge` is what `WWW-Authenticate` says (RFC 6750)."""
+
+    def __init__(self, challenge: str) -> None:
+        super().__init__("")
+        self.challenge = challenge
+
+
+class Forbidden(DicomServiceError):
+    """Who calls is known, and must not do this."""
+
+    def __init__(self) -> None:
+        super().__init__("Authorization failed.")
 
 
 class NotFound(DicomServiceError):

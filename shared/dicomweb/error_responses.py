@@ -5,11 +5,13 @@ from starlette.responses import Response
 
 from ..errors import (
     Conflict,
+    Forbidden,
     InvalidRequest,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
     TooLarge,
+    Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -24,6 +26,8 @@ RETRY_AFTER = "2"
 
 _STATUS = {
     InvalidRequest: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
@@ -39,9 +43,14 @@ def error_response(error: Exception) -> Response:
         return text_response(503, str(error) or STORAGE_UNAVAILABLE, {"Retry-After": RETRY_AFTER})
     for family, status in _STATUS.items():
         if isinstance(error, family):
-            headers = {"Allow": ", ".join(error.allowed)} if isinstance(error, MethodNotAllowed) else {}
-            return text_response(status, str(error), headers)
+            return text_response(status, str(error), _headers(error))
     return text_response(500, INTERNAL_ERROR)
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": ", ".join(error.allowed)}
+    return {"WWW-Authenticate": error.challenge} if isinstance(error, Unauthenticated) else {}
 
 
 def text_response(status: int, text: str, headers: dict[str, str] | None = None) -> Response:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..authentication.identity import ANYBODY, Identity
 from ..dicom.uids import checked_uid
+from ..errors import Forbidden
 from ..storage.records import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
@@ -21,21 +23,41 @@ class Call:
     `version` is the canonical version segment (`v2`, `v1`, `v1.0-prerelease`); `base_url` is what absolute URLs start
     with: scheme, host, version and, on partitioned paths, the partition (PLT-10), without a slash at the end; `path`
     holds the decoded values of the placeholders of the path.
+
+    `services` and `uid` are given only to callers who may do what the route is for (PLT-43). So a handler that first
+    reads headers, body and parameters, and then turns to either, answers 403 at the right moment.
     """
 
     request: Request
-    services: "Services"
+    opened: "Services | None"
     version: str
     base_url: str
     path: dict[str, str] = field(default_factory=dict)
     partition: str = DEFAULT_PARTITION
     correlation_id: str = ""
+    action: str = ""
+    identity: Identity = ANYBODY
+
+    @property
+    def services(self) -> "Services":
+        """What the process shares; raises `Forbidden`."""
+        self.authorize()
+        if self.opened is None:
+            raise RuntimeError("a standalone route has no services")
+        return self.opened
+
+    def authorize(self, action: str = "") -> None:
+        """Raises `Forbidden` unless the caller may do `action`, by default what the route is for (PLT-42)."""
+        needed = action or self.action
+        if needed and needed not in self.identity.actions:
+            raise Forbidden
 
     def uid(self, placeholder: str) -> str:
         """A UID of the path without padding: `placeholder` is study, series or instance.
 
-        Raises `InvalidIdentifier` (RET-02, STO-62).
+        Raises `Forbidden`, and `InvalidIdentifier` (RET-02, STO-62).
         """
+        self.authorize()
         return checked_uid(self.path[placeholder], PATH_NAMES[placeholder])
 
 
@@ -48,7 +70,8 @@ Handler = Callable[[Call], Awaitable[Response]]
 class Route:
     """One row of a route table: `path` is below the version segment, with `{placeholders}`.
 
-    `audit` is the action's name of PLT-46, `action` the permission that it needs (PLT-42).
+    `audit` is the action's name of PLT-46, empty for what is no action of the API. `action` is the permission that it
+    needs (PLT-42), empty for what is open to everybody in every mode (PLT-37).
     """
 
     method: str

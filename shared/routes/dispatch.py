@@ -9,19 +9,22 @@ import logging
 import re
 import secrets
 import time
-from typing import cast
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from .. import composition
+from ..dicomweb.compression import compressed
 from ..dicomweb.error_responses import error_response, unsupported_version
 from ..dicomweb.urls import api_url, request_url
-from ..errors import InvalidRequest, MethodNotAllowed, NotFound
+from ..errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
 from ..settings import settings
 from ..storage.records import DEFAULT_PARTITION
-from .call import Call
-from .cors import CorsPolicy
+from .audit import AuditEntry, audited_url, caller_address, custom_headers
+from .authentication import identify
+from .call import Call, Route
+from .cors import cors_policy
 from .request_log import log_request, raw_path
 from .route_table import RouteGroup, path_segments
 from .versions import SUPPORTED, is_version, served_version
@@ -37,6 +40,7 @@ SECURITY_HEADERS = {
 """On every answer (PLT-09)."""
 
 CORRELATION_HEADER = "x-correlation-id"
+VERSIONS_HEADER = "api-supported-versions"
 
 MOST_DRAINED = 64 * 1024 * 1024
 """Bytes of a body that are read and dropped after an early answer (STO-5)."""
@@ -44,39 +48,49 @@ MOST_DRAINED = 64 * 1024 * 1024
 LONGEST_DRAIN = 60.0
 """Seconds that this may take."""
 
-_CORS = CorsPolicy()
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Exchange:
+    """What is known of a request on its way: what its answer will carry in any case, and what is logged of it."""
+
+    correlation_id: str
+    headers: dict[str, str] = field(default_factory=dict)
+    audit: AuditEntry | None = None
+
+
 async def dispatch(group: RouteGroup, request: Request) -> Response:
     """Answers a request that the host gave to the function of `group`."""
     began = time.perf_counter()
-    correlation_id = _correlation_id(request)
-    headers = {**SECURITY_HEADERS, CORRELATION_HEADER: correlation_id}
+    exchange = Exchange(_correlation_id(request))
+    exchange.headers = {**SECURITY_HEADERS, CORRELATION_HEADER: exchange.correlation_id}
     try:
-        response = await _answer(group, request, correlation_id, headers)
+        response = await compressed(request, await _answer(group, request, exchange))
         await _drain(request)
     except ClientDisconnect:
         response = Response(status_code=400)
     except Exception as error:
         response = error_response(error)
         if response.status_code == 500:
-            logger.error("Request %s failed.", correlation_id, exc_info=error)
+            logger.error("Request %s failed.", exchange.correlation_id, exc_info=error)
         await _drain(request)
-    response.headers.update(headers)
-    _CORS.apply(request, response)
-    log_request(settings(), request, response.status_code, began, correlation_id)
+    response.headers.update(exchange.headers)
+    cors_policy().apply(request, response)
+    if exchange.audit is not None:
+        exchange.audit.ended(response.status_code)
+    log_request(settings(), request, response.status_code, began, exchange.correlation_id)
     return response
 
 
-async def _answer(group: RouteGroup, request: Request, correlation_id: str, headers: dict[str, str]) -> Response:
-    """Guards, finds the route and calls its handler; `headers` are those that the answer will carry in any case."""
+async def _answer(group: RouteGroup, request: Request, exchange: Exchange) -> Response:
+    """Guards, finds the route and calls its handler."""
     query: bytes = request.scope["query_string"]
     if b"<" in query or b"%3c" in query.lower():
         raise InvalidRequest("The query string included invalid characters.")
-    preflight = _CORS.preflight(request)
+    preflight = cors_policy().preflight(request)
     if preflight is not None:
         return preflight
     path = path_segments(raw_path(request))
@@ -89,7 +103,7 @@ async def _answer(group: RouteGroup, request: Request, correlation_id: str, head
     if segment is not None:
         if version is None and not is_version(segment):
             raise NotFound
-        headers["api-supported-versions"] = SUPPORTED
+        exchange.headers[VERSIONS_HEADER] = SUPPORTED
         if version is None:
             return unsupported_version(request_url(request, settings().public_url))
     route = pattern.routes.get(request.method)
@@ -97,14 +111,45 @@ async def _answer(group: RouteGroup, request: Request, correlation_id: str, head
         raise MethodNotAllowed(pattern.routes)
     call = Call(
         request=request,
-        services=cast("composition.Services", None) if pattern.standalone else await composition.services(),
+        opened=None,
         version=version or "",
         base_url=api_url(request, segment or "", values.get("partition"), settings().public_url),
         path=values,
         partition=values.get("partition", DEFAULT_PARTITION),
-        correlation_id=correlation_id,
+        correlation_id=exchange.correlation_id,
+        action=route.action,
     )
+    await _admit(call, route, exchange)
+    if not pattern.standalone:
+        call.opened = await composition.services()
     return await route.handler(call)
+
+
+async def _admit(call: Call, route: Route, exchange: Exchange) -> None:
+    """Finds out who calls, and opens the audit of the action (PLT-38, PLT-45, PLT-47)."""
+    if settings().audit_log and route.audit:
+        exchange.audit = _audit(call, route)
+    if route.action:
+        try:
+            call.identity = await identify(call.request)
+        except Unauthenticated:
+            exchange.headers.pop(VERSIONS_HEADER, None)
+            raise
+    headers = custom_headers(call.request)
+    if exchange.audit is not None:
+        exchange.audit.claims, exchange.audit.headers = call.identity.claims, headers
+        exchange.audit.started()
+
+
+def _audit(call: Call, route: Route) -> AuditEntry:
+    request = call.request
+    url = request_url(request, settings().public_url)
+    return AuditEntry(
+        operation=route.audit,
+        uri=audited_url(url, raw_path(request), request.scope["query_string"]),
+        caller=caller_address(request),
+        correlation_id=call.correlation_id,
+    )
 
 
 def _correlation_id(request: Request) -> str:

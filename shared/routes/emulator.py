@@ -10,7 +10,7 @@ from .route_table import RouteGroup
 
 GROUP = RouteGroup(
     "emulator",
-    (Route("POST", "/_emulator/reset", handlers.emulator_reset, "", "write"),),
+    (Route("POST", "/_emulator/reset", handlers.emulator_reset, "", "delete"),),
     versioned=False,
 )
 

@@ -11,9 +11,9 @@ from .route_table import RouteGroup
 GROUP = RouteGroup(
     "health",
     (
-        Route("GET", "/", handlers.health_home_page, ""),
-        Route("GET", "/health", handlers.health_status, ""),
-        Route("GET", "/health/check", handlers.health_check, ""),
+        Route("GET", "/", handlers.health_home_page, "", ""),
+        Route("GET", "/health", handlers.health_status, "", ""),
+        Route("GET", "/health/check", handlers.health_check, "", ""),
     ),
     versioned=False,
     standalone=True,

@@ -23,7 +23,9 @@ LARGEST_BODY = 1_000_000
 
 async def add_extended_query_tags(call: Call) -> Response:
     """202 with the operation that reindexes what is stored (TAG-01)."""
-    requested = requested_tags(read_json(await _body(call)))
+    document = read_json(await _body(call))
+    call.authorize()
+    requested = requested_tags(document)
     try:
         operation = await service.add_tags(call.services, requested)
     except ReindexRunning as running:
@@ -46,8 +48,10 @@ async def read_extended_query_tag(call: Call) -> Response:
 
 async def switch_extended_query_tag(call: Call) -> Response:
     """Searching by the tag on or off; the whole tag as it is then (TAG-11)."""
+    document = read_json(await _body(call))
+    call.authorize()
     path = tag_path(call.path["tag"])
-    enabled = requested_query_status(read_json(await _body(call)))
+    enabled = requested_query_status(document)
     return _json(_tag(call, await service.switch_tag(call.services, path, enabled=enabled)))
 
 

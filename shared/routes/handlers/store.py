@@ -23,9 +23,9 @@ async def upsert_instances(call: Call) -> Response:
 
 
 async def _store(call: Call, *, replace: bool) -> Response:
+    request, files = _read(call, replace)
     services = call.services
     services.table_file.refuse_if_full()
-    request, files = _read(call, replace)
     lenient, duplicates_warn = request.lenient, services.settings.duplicates == "warn"
     result = await store_files(services, request, files)
     status = store_status(result.instances, warnings_count=lenient, duplicates_warn=duplicates_warn)
@@ -41,9 +41,10 @@ async def _store(call: Call, *, replace: bool) -> Response:
 
 def _read(call: Call, replace: bool) -> tuple[StoreRequest, AsyncGenerator[Spool]]:
     """Checks the request in the order of STO-5; then the files come out of its body."""
-    headers, services = call.request.headers, call.services
+    headers = call.request.headers
     offered = store_request.offered_type(headers)
     store_request.require_dicom_json(headers)
+    services = call.services
     study = call.uid("study") if "study" in call.path else None
     content_type = store_request.require_type(offered)
     began = services.clock()

@@ -1,0 +1,111 @@
+"""The audit log: one line when an action of the API begins and one when it ends (PLT-45 to PLT-47).
+
+Lines are JSON on the logger `dicom.audit`. Tokens are never written; of the URL only what the API knows: values of
+other query parameters may be secrets, and those of the worklist transaction UIDs.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import orjson
+from starlette.requests import Request
+
+from ..dicomweb.attribute_keys import attribute_tag
+from ..dicomweb.query_string import query_pairs
+from ..errors import InvalidRequest
+
+AUDIT_HEADER = b"x-ms-azuredicom-audit-"
+MOST_HEADERS = 10
+LONGEST_VALUE = 2048
+
+_OF_SEARCHES = ("limit", "offset", "fuzzymatching", "includefield", "quality")
+_OF_THE_CHANGE_FEED = ("includemetadata", "starttime", "endtime", "sequence")
+_PARAMETERS = frozenset((*_OF_SEARCHES, *_OF_THE_CHANGE_FEED))
+"""Query parameters, in lower case, whose values may be known."""
+
+_TRANSACTION_UID = "00081195"
+_UID = re.compile(r"[0-9.\s]+")
+_WORKITEMS = b"/workitems"
+
+logger = logging.getLogger("dicom.audit")
+
+
+@dataclass(slots=True)
+class AuditEntry:
+    """One action; `operation` is its name of PLT-46, `headers` are the caller's own."""
+
+    operation: str
+    uri: str
+    caller: str = ""
+    correlation_id: str = ""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def started(self) -> None:
+        """Writes the first of the two lines."""
+        self._log({"resultType": "Started"})
+
+    def ended(self, status: int) -> None:
+        """Writes the second one. Whatever of a long body is still to be sent is not waited for."""
+        self._log({"resultType": "Ended", "statusCode": status})
+
+    def _log(self, result: dict[str, object]) -> None:
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "category": "AuditLogs",
+            "operationName": self.operation,
+            **result,
+            "uri": self.uri,
+            "callerIpAddress": self.caller,
+            "correlationId": self.correlation_id,
+            "identity": {"claims": dict(self.claims)},
+            "customHeaders": dict(self.headers),
+        }
+        logger.info("%s", orjson.dumps(line).decode())
+
+
+def custom_headers(request: Request) -> dict[str, str]:
+    """The headers that the caller wants in the log; raises `InvalidRequest` for too many or too long ones (PLT-47)."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in request.scope["headers"]:
+        if not raw_name.startswith(AUDIT_HEADER):
+            continue
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if len(value) > LONGEST_VALUE:
+            raise InvalidRequest(
+                f"The maximum length of a custom audit header value is {LONGEST_VALUE}. "
+                f"The supplied custom audit header '{name}' has length of {len(value)}."
+            )
+        found[name] = f"{found[name]},{value}" if name in found else value
+    if len(found) > MOST_HEADERS:
+        raise InvalidRequest(
+            f"The maximum number of custom audit headers allowed is {MOST_HEADERS}. "
+            f"The number of custom audit headers supplied is {len(found)}."
+        )
+    return found
+
+
+def caller_address(request: Request) -> str:
+    """The client's address; behind proxies, and the Functions host is one, what they say it is."""
+    forwarded = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+    if forwarded:
+        return forwarded
+    return request.client.host if request.client else ""
+
+
+def audited_url(url: str, path: bytes, query: bytes) -> str:
+    """A URL for the log: `url` is without the query."""
+    if not query:
+        return url
+    plain = _WORKITEMS not in path.lower()
+    kept = []
+    for name, value in query_pairs(query):
+        if _UID.fullmatch(name):
+            continue
+        known = plain and (name.lower() in _PARAMETERS or attribute_tag(name) not in (None, _TRANSACTION_UID))
+        kept.append(f"{quote(name, safe='')}={quote(value, safe='*,:') if known else ''}")
+    return f"{url}?{'&'.join(kept)}"
