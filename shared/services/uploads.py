@@ -19,6 +19,7 @@ class Uploads:
         self._files = files
         self._slots = asyncio.Semaphore(AT_A_TIME)
         self._tasks: list[asyncio.Task[str]] = []
+        self._failure: Exception | None = None
 
     async def start(self, key: InstanceKey, spool: Spool) -> asyncio.Task[str]:
         """Begins an upload once there is a slot; the task gives the name of the file. The spool is closed with it.
@@ -27,9 +28,8 @@ class Uploads:
         """
         try:
             await self._slots.acquire()
-            for task in self._tasks:
-                if task.done():
-                    task.result()
+            if self._failure is not None:
+                raise self._failure
         except BaseException:
             spool.close()
             raise
@@ -52,6 +52,9 @@ class Uploads:
         try:
             content = spool.read(0, spool.size) if spool.in_memory else spool
             return await self._files.upload(key, content)
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
         finally:
             spool.close()
             self._slots.release()
