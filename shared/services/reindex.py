@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from ..clock import SECOND
 from ..storage import names
 from ..storage.extended_query_tags import ExtendedQueryTag, ExtendedQueryTags, TagError, TagSet, TagStatus
 from ..storage.operations import Operation, Operations, OperationStatus
@@ -36,8 +37,9 @@ STEP_SECONDS = 4.0
 PAGE = 100
 """Instances between two writes of the operation."""
 
-STALLED_SECONDS = 120
-"""After so long without progress a message is sent again: the last one was lost with its process, perhaps."""
+STALLED_SECONDS = 15
+"""After so long without progress a message is sent again. The queue gives back that of a killed process only after
+ten minutes."""
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +96,23 @@ async def fail_reindex(services: "Services", id_: str, reason: str) -> None:
 
 
 async def resume_if_stalled(services: "Services", operation: Operation) -> None:
-    """Sends the message again if nothing has been heard of a reindex for long."""
+    """Sends the message again if nothing has been heard of a reindex for long; of several callers one does."""
     idle = services.clock() - operation.updated
-    if operation.type == REINDEX and not operation.status.finished and idle > STALLED_SECONDS * 10_000_000:
-        await _send(services, operation.id)
+    if operation.type != REINDEX or operation.status.finished or idle < STALLED_SECONDS * SECOND:
+        return
+    try:
+        await _save(services, operation)
+    except EntityChanged:
+        return
+    await _send(services, operation.id)
+
+
+async def resume_stalled(services: "Services") -> None:
+    """The same for whichever reindex is under way."""
+    running = (await ExtendedQueryTags(services.storage).read()).operation
+    operation = await Operations(services.storage).get(running) if running else None
+    if operation is not None:
+        await resume_if_stalled(services, operation)
 
 
 def _advanced(operation: Operation, cursor: Sequence[str], count: int) -> Operation:
