@@ -28,6 +28,7 @@ SIZES: dict[str, Size] = {
     "kills of azurite": Size(1, 10),
     "bytes of each large file of a study": Size(26_000_000, 256_000_000),
     "files of 512 KB in one study": Size(200, 2_000),
+    "instances of one streamed study": Size(1_500, 20_000),
     "requests that leave no growth": Size(1_000, 10_000),
     "slow connections": Size(200, 200),
     "parts that are no DICOM": Size(10_000, 100_000),
