@@ -198,6 +198,8 @@ def start_host(options: Namespace, settings: Mapping[str, str]) -> "subprocess.P
         environment["FUNCTIONS_WORKER_PROCESS_COUNT"] = str(options.workers)
     if not (options.storage or options.in_memory):
         command += ["--state", str(data_directory(options) / "timers")]
+        if not environment.get("DICOM_LOCAL_COPIES_PATH"):
+            environment["DICOM_LOCAL_COPIES_PATH"] = str(data_directory(options) / "copies")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP

@@ -31,7 +31,12 @@ class LocalHost:
             self.process = subprocess.Popen(
                 func_command(self.port) if under_func else local_command(self.port, workers),
                 cwd=ROOT,
-                env={**host_environment(), "FUNCTIONS_WORKER_PROCESS_COUNT": str(workers), **settings},
+                env={
+                    **host_environment(),
+                    "FUNCTIONS_WORKER_PROCESS_COUNT": str(workers),
+                    "DICOM_LOCAL_COPIES_PATH": str(log.with_name("copies")),
+                    **settings,
+                },
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
