@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -283,6 +284,22 @@ async def test_a_reset_while_others_write(place: Place) -> None:
     await place.store.reset()
     await place.store.close()
     assert place.files() == []
+
+
+async def test_a_folder_that_another_process_removed(place: Place) -> None:
+    """As its reset does, at any moment of a write."""
+    await place.store.put_blob(names.DICOM, "before", b"1")
+    place.sql("DELETE FROM blob")
+    place.sql("DELETE FROM folder")
+    await place.store.put_blob(names.DICOM, "a", b"2")
+    shutil.rmtree(place.directory / "blobs")
+    place.sql("DELETE FROM folder")
+    await place.store.put_blob(names.DICOM, "b", b"3")
+    assert await place.store.get_blob(names.DICOM, "b") == b"3"
+    await place.store.put_blob(names.DICOM, "c", b"4")
+    shutil.rmtree(place.file("c").parent)
+    with pytest.raises(BlobMissing):
+        await place.store.copy_blob(names.DICOM, "c", "d")
 
 
 async def test_reset_of_a_thousand_instances(place: Place) -> None:

@@ -254,12 +254,16 @@ def test_after_a_fork_each_has_its_own_connection(tmp_path: Path) -> None:
     async def read() -> list[str]:
         return [row.row async for row in store.query(names.INDEX, "p")]
 
+    async def connection() -> sqlite3.Connection:
+        return await store._database.read(lambda connection: connection)
+
     asyncio.run(write("before"))
+    of_the_parent = asyncio.run(connection())
     child = os.fork()
     if child == 0:
         try:
             asyncio.run(write("child"))
-            os._exit(0)
+            os._exit(2 if asyncio.run(connection()) is of_the_parent else 0)
         finally:
             os._exit(1)
     asyncio.run(write("parent"))

@@ -78,7 +78,9 @@ CONDITIONS: list[Condition] = [
 
 
 async def test_every_way_leads_to_the_same(store: EmbeddedStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rows and many for a term, one piece and several, all partitions and some."""
+    """Few rows and many for a term, one piece and many, all partitions and some."""
+    monkeypatch.setattr(embedded_query, "SMALLEST_PIECE", 7)
+    monkeypatch.setattr(embedded_query, "LARGEST_PIECE", 37)
     rows = await fill(store, 1200)
     for most in (embedded_query.MOST_FOUND, 30, 0):
         monkeypatch.setattr(embedded_query, "MOST_FOUND", most)
@@ -101,6 +103,26 @@ async def test_every_way_leads_to_the_same(store: EmbeddedStorage, monkeypatch: 
                     top = len(expected) // 2
                     some = [e async for e in store.query(STUDIES, partitions, levels, condition, top=top)]
                     assert [(entity.partition, entity.row) for entity in some] == expected[:top]
+
+
+async def test_long_binary_values_are_met_for_the_first_time(store: EmbeddedStorage, tmp_path: Path) -> None:
+    """By a process that has not seen the table before."""
+    for number in range(3):
+        values: dict[str, Value] = {"long": b"1" * 5000, "short": b"2", "n": number}
+        await store.write(INDEX, Insert(Entity("p", f"{number}", values)))
+    condition = And((Compare("n", "ge", 1), Compare("long", "eq", b"1" * 5000)))
+    for select in (("long",), ("n", "long"), ("short",)):
+        fresh = EmbeddedStorage(tmp_path / "store")
+        one = await fresh.get(INDEX, "p", "0", select)
+        assert one is not None
+        expected = {"long": b"1" * 5000, "short": b"2", "n": 0}
+        assert one.values == {name: expected[name] for name in select}
+        await fresh.close()
+        fresh = EmbeddedStorage(tmp_path / "store")
+        found = [entity async for entity in fresh.query(INDEX, "p", where=condition, select=select)]
+        assert [entity.row for entity in found] == ["1", "2"]
+        assert [set(entity.values) for entity in found] == [set(select)] * 2
+        await fresh.close()
 
 
 async def test_terms_follow_every_change(store: EmbeddedStorage) -> None:
