@@ -11,6 +11,7 @@ from ..authentication.identity import ANYBODY, Identity
 from ..dicom.uids import checked_uid
 from ..errors import Forbidden
 from ..storage.records import DEFAULT_PARTITION
+from .versions import RULES, VersionRules
 
 if TYPE_CHECKING:
     from ..composition import Services
@@ -37,6 +38,11 @@ class Call:
     correlation_id: str = ""
     action: str = ""
     identity: Identity = ANYBODY
+
+    @property
+    def rules(self) -> VersionRules:
+        """What differs between the versions of the API."""
+        return RULES[self.version]
 
     @property
     def services(self) -> "Services":

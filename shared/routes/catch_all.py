@@ -7,11 +7,11 @@ would have taken.
 import azure.functions as func
 
 from ..web_extension import Request, Response
-from . import groups
+from . import documents, groups
 from .dispatch import METHODS, dispatch
 from .route_table import RouteGroup
 
-EVERYTHING = RouteGroup.union("catch_all", tuple(module.GROUP for module in groups.MODULES))
+EVERYTHING = RouteGroup.union("catch_all", (*groups.GROUPS, documents.GROUP))
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 

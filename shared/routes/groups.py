@@ -10,6 +10,7 @@ from . import (
     partitions,
     series,
     studies,
+    token_endpoints,
     workitems,
 )
 
@@ -26,3 +27,6 @@ MODULES = (
     emulator,
 )
 """Each has a `GROUP`, its route table, and a `blueprint`, its function."""
+
+GROUPS = (*(module.GROUP for module in MODULES), token_endpoints.GROUP)
+"""All route tables. Those without a function of their own are served by the catch-all."""

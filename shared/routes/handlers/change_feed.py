@@ -17,7 +17,7 @@ JSON = "application/json; charset=utf-8"
 async def read_change_feed(call: Call) -> Response:
     """A page; an empty one is `[]`, never 204."""
     query = _query(call)
-    if call.version == "v2":
+    if call.rules.feed_by_time:
         window = time_window(query)
         entries = await change_feed.page(
             call.services,

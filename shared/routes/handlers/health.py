@@ -22,6 +22,7 @@ _PAGE = """<!doctype html>
 <p>Local emulator of the Azure Health Data Services DICOM service.</p>
 <ul>
 <li>API: <code>{base}/v2</code> (also <code>{base}/v1</code>)</li>
+<li><a href="docs">The API as a page</a> (<a href="openapi.json">OpenAPI</a>)</li>
 <li><a href="health">Health</a></li>
 </ul>
 </body>

@@ -26,7 +26,7 @@ async def read_operation(call: Call) -> Response:
         operation,
         (tag_url(call.base_url, path) for path in state.tags),
         None,
-        version_1=call.version != "v2",
+        version_1=not call.rules.succeeded,
     )
     if operation.status.finished:
         return Response(orjson.dumps(document), media_type=JSON)

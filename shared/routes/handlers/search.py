@@ -78,5 +78,5 @@ async def _requested(call: Call, resource: Resource) -> Search:
         fields=parameters.requested_fields(pairs),
         study=study,
         series=series,
-        version_1=call.version != "v2",
+        version_1=not call.rules.small_result_sets,
     )

@@ -52,7 +52,7 @@ def _read(call: Call, replace: bool) -> tuple[StoreRequest, AsyncGenerator[Spool
         partition=call.partition,
         study=study,
         replace=replace,
-        lenient=call.version == "v2",
+        lenient=call.rules.lenient_store,
         expires=store_request.expiry(headers, began),
         began=began,
     )
