@@ -29,6 +29,7 @@ _PARAMETERS = frozenset((*_OF_SEARCHES, *_OF_THE_CHANGE_FEED))
 
 _TRANSACTION_UID = "00081195"
 _UID = re.compile(r"[0-9.\s]+")
+_TRANSACTION = "transaction-uid"
 _WORKITEMS = b"/workitems"
 
 logger = logging.getLogger("dicom.audit")
@@ -104,8 +105,13 @@ def audited_url(url: str, path: bytes, query: bytes) -> str:
     plain = _WORKITEMS not in path.lower()
     kept = []
     for name, value in query_pairs(query):
-        if _UID.fullmatch(name):
+        if _UID.fullmatch(name) or not (plain or _means_something(name)):
             continue
         known = plain and (name.lower() in _PARAMETERS or attribute_tag(name) not in (None, _TRANSACTION_UID))
         kept.append(f"{quote(name, safe='')}={quote(value, safe='*,:') if known else ''}")
     return f"{url}?{'&'.join(kept)}"
+
+
+def _means_something(name: str) -> bool:
+    """Whether a parameter of the worklist is one by name; any other name may be a transaction UID, of any form."""
+    return name.lower() in (*_PARAMETERS, _TRANSACTION) or all(map(attribute_tag, name.split(".")))
