@@ -192,7 +192,8 @@ def frames_in_jpeg_2000(stored: Stored, pixels: NDArray[Any]) -> None:
     assert [part.content_type for part in parts] == [f"image/jp2; transfer-syntax={J2KL}"] * 2
     for number, part in zip(numbers, parts, strict=True):
         if stored.sample.transfer_syntax == J2KL:
-            assert part.content == list(generate_frames(stored.dataset.PixelData))[number - 1]
+            codestreams = list(generate_frames(stored.dataset.PixelData, number_of_frames=stored.sample.frames))
+            assert part.content == codestreams[number - 1]
         else:
             assert part.content.startswith(b"\xff\x4f\xff\x51")
             if pixels.dtype == np.uint8 and stored.dataset.PhotometricInterpretation != "YBR_FULL_422":
