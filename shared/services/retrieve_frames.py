@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..dicom import transfer_syntaxes as ts
 from ..dicom.frames import FrameTable
@@ -23,6 +24,13 @@ WHOLE_FILE = 1024 * 1024
 
 _MOST_BYTES_AHEAD = 4 * 1024 * 1024
 """Frames are read ahead until they hold together more than this."""
+
+
+_LARGE_TABLE = 4096
+"""Packed bytes of a table that is not remembered: it would have some hundred thousand frames."""
+
+_recent_table = lru_cache(maxsize=16)(FrameTable.unpack)
+"""Viewers ask for the frames of an instance one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ def frame_table(record: InstanceRecord, frames: Sequence[int]) -> FrameTable:
     """Where the frames of an instance are; raises `NotFound` if one of `frames` is nowhere (RET-44, RET-51)."""
     if not record.frames:
         raise NotFound.resource("frame")
-    table = FrameTable.unpack(record.frames)
+    table = _recent_table(record.frames) if len(record.frames) < _LARGE_TABLE else FrameTable.unpack(record.frames)
     try:
         for frame in frames:
             table.pieces(frame)
