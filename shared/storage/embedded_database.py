@@ -25,7 +25,7 @@ Work = Callable[[sqlite3.Connection], T]
 
 PATIENCE_SECONDS = 60.0
 """How long work waits for its turn among other processes before it is given up."""
-LONGEST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 0.005
 
 
 class Database:
@@ -37,6 +37,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._writer: DurableWriter | None = None
         self._checkpoints = Checkpoints(directory)
+        self._line = asyncio.Lock()
         self._process = 0
         self._of_the_parent: list[object] = []
         self._closed = False
@@ -48,29 +49,33 @@ class Database:
             try:
                 return work(self._open())
             except sqlite3.Error as error:
-                if not is_busy(error):
-                    raise failure(error) from None
+                _raise_unless_busy(error)
             turn = turn or _Turn()
             await turn.wait()
 
     async def write(self, work: Work[T]) -> T:
         """Runs `work` as one transaction: all of it or, if it raises, nothing."""
-        turn: _Turn | None = None
-        while True:
-            try:
-                connection = self._open()
-                if self._writer:
-                    break
-                if not self._checkpoints.restarting:
-                    return self._transaction(connection, work)
-            except sqlite3.Error as error:
-                if not is_busy(error):
-                    raise failure(error) from None
-            turn = turn or _Turn()
-            await turn.wait()
-        return await self._writer.run(work)
+        if self.durable:
+            writer = await self.read(self._durable_writer)
+            return await writer.run(work)
+        try:
+            return self._transaction(work)
+        except sqlite3.Error as error:
+            _raise_unless_busy(error)
+        turn = _Turn()
+        async with self._line:  # one of this process tries at a time
+            while True:
+                await turn.wait()
+                try:
+                    return self._transaction(work)
+                except sqlite3.Error as error:
+                    _raise_unless_busy(error)
 
-    def _transaction(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+    def _transaction(self, work: Work[T]) -> T:
+        """Raises sqlite3's own error while it is another process' turn."""
+        connection = self._open()
+        if self._checkpoints.restarting:
+            raise _Restarting
         connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(connection)
@@ -96,12 +101,14 @@ class Database:
             self._of_the_parent += [self._connection, self._writer]
             self._connection = self._writer = None
             self._checkpoints = Checkpoints(self.directory)
-        connection = connect(self.directory, durable=self.durable)
-        if self.durable:
-            self._writer = DurableWriter(self.directory, self._checkpoints)
+        self._connection = connect(self.directory, durable=self.durable)
         self._process = os.getpid()
-        self._connection = connection
-        return connection
+        return self._connection
+
+    def _durable_writer(self, _: sqlite3.Connection) -> DurableWriter:
+        """This process' writer, once it has a connection."""
+        self._writer = self._writer or DurableWriter(self.directory, self._checkpoints)
+        return self._writer
 
     async def close(self) -> None:
         """Waits for what is being written. Further work raises `Unavailable`."""
@@ -114,6 +121,18 @@ class Database:
         if self._connection:
             self._connection.close()
             self._connection = None
+
+
+class _Restarting(sqlite3.OperationalError):
+    """The checkpoint's turn."""
+
+    sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+
+def _raise_unless_busy(error: sqlite3.Error) -> None:
+    """Raises what the error means if trying again does not help."""
+    if not is_busy(error):
+        raise failure(error) from None
 
 
 class _Turn:
