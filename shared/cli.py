@@ -34,6 +34,7 @@ from .data_directory import (
 
 STATE = ROOT / ".dev"
 DEFAULT_DATA = {"azurite": STATE / "data", "embedded": STATE / "embedded"}
+CERTIFICATE = STATE / "certificate"
 IN_MEMORY = STATE / "in-memory"
 """Holds only the record of the last emulator that kept its data in memory."""
 HOST_GRACE_SECONDS = 30
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def start(options: Namespace) -> int:
     """Runs the store and the host until Ctrl-C, or until one of them ends by itself."""
-    url = f"http://localhost:{options.port}"
+    url = f"{'https' if options.https else 'http'}://localhost:{options.port}"
     if not port_is_free(options.port, options.host):
         raise CommandError(f"Port {options.port} is taken: stop what listens there, or choose another with --port")
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # SIGINT is ignored in background jobs of scripts
@@ -194,6 +195,9 @@ def start_host(options: Namespace, settings: Mapping[str, str]) -> "subprocess.P
     environment = {**HOST_DEFAULTS, **local_settings(), **os.environ, **settings}
     command = [sys.executable, "-P", "-m", "shared.stop_with_parent", "shared.devhost", "function_app:app"]
     command += ["--host", options.host, "--port", str(options.port), "--directory", str(ROOT)]
+    if options.https:
+        certificate, key = own_certificate(options.host)
+        command += ["--certificate", str(certificate), "--key", str(key)]
     if options.workers:
         environment["FUNCTIONS_WORKER_PROCESS_COUNT"] = str(options.workers)
     if not (options.storage or options.in_memory):
@@ -205,6 +209,18 @@ def start_host(options: Namespace, settings: Mapping[str, str]) -> "subprocess.P
         flags = subprocess.CREATE_NEW_PROCESS_GROUP
         return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, creationflags=flags)  # noqa: S603
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, process_group=0)  # noqa: S603
+
+
+def own_certificate(host: str) -> tuple[Path, Path]:
+    """Certificate and key for HTTPS, and a line about how to have it trusted."""
+    from .certificate import certificate_files
+
+    try:
+        certificate, key = certificate_files(CERTIFICATE, host)
+    except OSError as error:
+        raise CommandError(f"{CERTIFICATE} cannot be used: {error.strerror}") from None
+    print(f"HTTPS: clients have to trust {certificate} (docs/authentication.md)", flush=True)
+    return certificate, key
 
 
 def local_settings() -> dict[str, str]:

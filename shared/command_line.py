@@ -35,6 +35,7 @@ def command_parser() -> argparse.ArgumentParser:
     start.add_argument("--port", type=port, default=8080, help="port of the emulator (8080)")
     start.add_argument("--host", default="localhost", help="address to listen on (localhost; 0.0.0.0 for all)")
     start.add_argument("--workers", type=count, default=None, metavar="N", help="worker processes (1)")
+    start.add_argument("--https", action="store_true", help="HTTPS, with a certificate that is made for this machine")
     start.add_argument("--durable", action="store_true", help="embedded store: survive power cuts, at a price in speed")
     add_store_options(start)
 

@@ -19,7 +19,7 @@ LAYERS = (
     ("composition",),
     ("services",),
     ("dicomweb",),
-    ("authentication", "dicom", "storage", "web_extension", "command_line", "data_directory", "azurite"),
+    ("authentication", "dicom", "storage", "web_extension", "command_line", "data_directory", "azurite", "certificate"),
     ("settings",),
     ("errors", "clock"),
 )
