@@ -105,13 +105,19 @@ def audited_url(url: str, path: bytes, query: bytes) -> str:
     plain = _WORKITEMS not in path.lower()
     kept = []
     for name, value in query_pairs(query):
-        if _UID.fullmatch(name) or not (plain or _means_something(name)):
+        tag = attribute_tag(name)
+        if (tag is None and _UID.fullmatch(name)) or not (plain or _means_something(name)):
             continue
-        known = plain and (name.lower() in _PARAMETERS or attribute_tag(name) not in (None, _TRANSACTION_UID))
+        known = plain and (name.lower() in _PARAMETERS or tag not in (None, _TRANSACTION_UID))
         kept.append(f"{quote(name, safe='')}={quote(value, safe='*,:') if known else ''}")
     return f"{url}?{'&'.join(kept)}"
 
 
 def _means_something(name: str) -> bool:
-    """Whether a parameter of the worklist is one by name; any other name may be a transaction UID, of any form."""
-    return name.lower() in (*_PARAMETERS, _TRANSACTION) or all(map(attribute_tag, name.split(".")))
+    """Whether a parameter of the worklist is one by name; any other name may be a transaction UID.
+
+    Those begin with a digit, so that attributes are known by their keywords alone.
+    """
+    if name.lower() in (*_PARAMETERS, _TRANSACTION):
+        return True
+    return not name[:1].isdigit() and all(map(attribute_tag, name.split(".")))
