@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .clock import Clock, wall_clock
 from .services import maintenance
 from .services.codecs import Codecs
+from .services.known_tags import TagMemory
 from .settings import Settings, settings
 from .storage.change_feed import ChangeFeed
 from .storage.committer import Committer
@@ -39,6 +40,7 @@ class Services:
     garbage: GarbageCollector
     workitems: Workitems
     memory: StudyMemory
+    tags: TagMemory
     table_file: TableFile
     codecs: Codecs
 
@@ -46,6 +48,7 @@ class Services:
         """Empties the store, and what this process remembers of it."""
         await self.storage.reset()
         self.memory.clear()
+        self.tags.forget()
         self.change_feed.forget()
 
     async def close(self) -> None:
@@ -73,6 +76,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         garbage=GarbageCollector(storage, files, feed, clock),
         workitems=Workitems(storage, clock),
         memory=memory,
+        tags=TagMemory(storage),
         table_file=TableFile(settings_),
         codecs=Codecs(settings_.codec_processes, settings_.codec_timeout_seconds),
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..storage.repair import open_or_expired_studies
 from ..storage.workitem_garbage import WorkitemGarbage
+from .reindex import resume_stalled
 
 if TYPE_CHECKING:
     from ..composition import Services
@@ -40,4 +41,5 @@ async def housekeeping(services: "Services") -> None:
 async def run(services: "Services") -> None:
     """All of it, as the timer does every hour."""
     await repair(services)
+    await resume_stalled(services)
     await housekeeping(services)

@@ -25,7 +25,10 @@ from ..dicomweb.store_response import (
     StoredInstance,
 )
 from ..errors import Unavailable
-from ..storage.records import InstanceKey, NewInstance, Outcome
+from ..storage.extended_query_tags import ExtendedQueryTag
+from ..storage.records import InstanceKey, NewInstance, Outcome, TagValues
+from .known_tags import catch_up
+from .tag_values import tag_values
 from .uploads import Uploads
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ STUDIES_AT_A_TIME = 8
 SMALL_FILE = 32 * 1024
 """Bytes of a file that is parsed within the event loop, since even the worst takes a few milliseconds. What a longer
 one takes cannot be told beforehand; the way to a thread and back costs 0.03 ms."""
+
+_STORED = (Outcome.CREATED, Outcome.REPLACED)
 
 # Two threads suffice: they share one interpreter, and each more would keep the event loop waiting longer for its turn.
 _PARSERS = ThreadPoolExecutor(2, "parse")
@@ -74,8 +79,8 @@ class _Received:
     size: int
     upload: asyncio.Task[str]
 
-    @property
-    def new(self) -> NewInstance:
+    def new(self, tags: Sequence[ExtendedQueryTag]) -> NewInstance:
+        """What is committed, with the values of `tags`."""
         parsed = self.parsed
         return NewInstance(
             key=self.key,
@@ -86,6 +91,7 @@ class _Received:
             series_attributes=parsed.series_attributes,
             metadata=parsed.metadata,
             frames=parsed.frames,
+            tag_values=tag_values(tags, parsed.metadata)[0] if tags else TagValues(),
         )
 
 
@@ -151,9 +157,14 @@ async def _commit(services: "Services", request: StoreRequest, received: Sequenc
 
     async def commit(group: Sequence[_Received]) -> list[Outcome]:
         async with slots:
-            return await services.committer.store(
-                [item.new for item in group], replace=request.replace, expires=request.expires, began=request.began
+            known = await services.tags.known()
+            new = [item.new(known.tags) for item in group]
+            outcomes = await services.committer.store(
+                new, replace=request.replace, expires=request.expires, began=request.began
             )
+            stored = [item.key for item, outcome in zip(group, outcomes, strict=True) if outcome in _STORED]
+            await catch_up(services, known, stored)
+            return outcomes
 
     answers = await asyncio.gather(*(commit(group) for group in studies.values()), return_exceptions=True)
     failures = [answer for answer in answers if isinstance(answer, BaseException)]
@@ -179,7 +190,7 @@ def _invalid(parsed: ParsedInstance) -> FailedInstance:
 
 def _result(item: _Received, outcome: Outcome) -> InstanceResult:
     parsed, key = item.parsed, item.key
-    if outcome in (Outcome.CREATED, Outcome.REPLACED):
+    if outcome in _STORED:
         return StoredInstance(
             parsed.sop_class or "", key.study, key.series, key.instance, parsed.warning, parsed.comments
         )

@@ -24,6 +24,7 @@ from .rows import (
     series_row_key,
     study_entity,
 )
+from .tag_columns import differ, stamped
 
 MOST_ROWS = 100
 """Rows in one transaction."""
@@ -144,17 +145,18 @@ def store_attempt(
         action = Action.CREATE if held is None else Action.UPDATE
         draft.event(action, key.series, key.instance, version, held.row.garbage if held else "")
         added += held is None
-        attributes |= item.new.study_attributes
+        attributes |= item.new.study_attributes | stamped(item.new.tag_values.study, version)
         there = series.get(key.series) or view.series.get(key.series)
-        series[key.series] = _with_instance(there, version, held is None, item.new.series_attributes)
+        of_series = item.new.series_attributes | stamped(item.new.tag_values.series, version)
+        series[key.series] = _with_instance(there, version, held is None, of_series)
     created = draft.base.created if alive else draft.version
-    if not alive or attributes != draft.base.attributes:
+    if not alive or differ(attributes, draft.base.attributes):
         draft.marks.append(Mark("", created, draft.version))
     for uid, now_ in series.items():
         before = view.series.get(uid)
         if before is None:
             draft.marks.append(Mark(uid, now_.created, now_.created))
-        elif before.attributes != now_.attributes:
+        elif differ(before.attributes, now_.attributes):
             draft.marks.append(Mark(uid, now_.created, draft.version))
     row = replace(
         draft.base,

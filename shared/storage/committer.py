@@ -104,6 +104,7 @@ class Committer:
             metadata=b"" if overflow & OVERFLOWED_METADATA else metadata,
             frames=b"" if overflow & OVERFLOWED_FRAMES else frames,
             overflow=overflow,
+            tag_values=new.tag_values.instance,
         )
 
     async def _store_group(self, study: StudyKey, group: list[Waiting]) -> None:

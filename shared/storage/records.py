@@ -1,5 +1,6 @@
 """What rows of the store say, as values: the words in which services and storage speak with each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -23,6 +24,18 @@ class InstanceKey:
 
 
 @dataclass(frozen=True, slots=True)
+class TagValues:
+    """What an instance contributes to extended query tags.
+
+    Elements by column for the rows of its study and its series, normal forms by property for its own row.
+    """
+
+    study: Attributes = field(default_factory=dict)
+    series: Attributes = field(default_factory=dict)
+    instance: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class NewInstance:
     """What a store hands over for commit, once its file has been uploaded.
 
@@ -38,6 +51,7 @@ class NewInstance:
     series_attributes: Attributes
     metadata: bytes
     frames: bytes = b""
+    tag_values: TagValues = field(default_factory=TagValues)
 
 
 class Outcome(Enum):

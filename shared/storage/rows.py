@@ -5,6 +5,7 @@ because every row carries them.
 """
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -238,6 +239,8 @@ class InstanceRow:
     metadata: bytes = b""
     frames: bytes = b""
     overflow: int = 0
+    tag_values: Mapping[str, str] = field(default_factory=dict)
+    """Properties of their own, written and never read back here: `TagIndexing` asks for them by name."""
 
     @property
     def garbage(self) -> str:
@@ -254,6 +257,7 @@ METADATA_PROPERTIES = (*RECORD_PROPERTIES, "md")
 
 def instance_entity(key: InstanceKey, row: InstanceRow) -> Entity:
     values: dict[str, str | int | float | bool | bytes] = {
+        **row.tag_values,
         "v": row.version,
         "f": row.upload,
         "n": row.size,

@@ -42,6 +42,7 @@ from .rows import (
     study_entity,
 )
 from .settle import Settler
+from .tag_columns import differ, newer
 
 _INSTANCES = ("instance|", "instance}")
 
@@ -86,28 +87,6 @@ class StudyValues:
         return not self.study and not any(self.series.values())
 
 
-def stamped(elements: Attributes, version: int) -> Attributes:
-    """The elements with the version of the instance that they come from."""
-    return {column: {**element, "version": version} for column, element in elements.items()}
-
-
-def newer(before: Attributes, values: Attributes) -> Attributes:
-    """`before` with those values that are newer than the ones there."""
-    return before | {
-        column: element
-        for column, element in values.items()
-        if column not in before or before[column].get("version", 0) < element["version"]
-    }
-
-
-def shown(attributes: Attributes) -> Attributes:
-    """What search can tell apart: versions do not show."""
-    return {
-        tag: {name: value for name, value in element.items() if name != "version"}
-        for tag, element in attributes.items()
-    }
-
-
 class IndexTags:
     """A change of a study in the commit loop: values for its row and those of its series."""
 
@@ -133,7 +112,7 @@ class IndexTags:
         version = max(view.row.last + 1, now)
         attributes = newer(view.row.attributes, self._values.study)
         marks = {(mark.series, mark.created): mark for mark in view.unprojected}
-        if shown(attributes) != shown(view.row.attributes):
+        if differ(attributes, view.row.attributes):
             marks["", view.row.created] = Mark("", view.row.created, version)
         changed: dict[str, SeriesRow | None] = {}
         for uid, values in self._values.series.items():
@@ -142,7 +121,7 @@ class IndexTags:
                 continue
             after_ = replace(there, attributes=newer(there.attributes, values))
             changed[uid] = after_
-            if shown(after_.attributes) != shown(there.attributes):
+            if differ(after_.attributes, there.attributes):
                 marks[uid, there.created] = Mark(uid, there.created, version)
         if attributes == view.row.attributes and not changed:
             return None

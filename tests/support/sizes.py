@@ -34,6 +34,7 @@ SIZES: dict[str, Size] = {
     "parts that are no DICOM": Size(10_000, 100_000),
     "mutations of real files": Size(200, 2_000),
     "studies searched": Size(300, 3_000),
+    "instances reindexed": Size(1_000, 10_000),
     "random searches": Size(200, 2_000),
     "bytes streamed through the real worker": Size(100_000_000, 100_000_000),
 }

@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from ...services.extended_query_tags import forget_errors
 from ..call import Call
 
 
@@ -24,4 +25,6 @@ async def _delete(call: Call, *levels: str) -> Response:
     """All UIDs of the path are checked before anything is looked up (STO-146)."""
     uids = [call.uid(level) for level in levels]
     await call.services.committer.delete(call.partition, *uids)
+    if (await call.services.tags.known()).failed:
+        await forget_errors(call.services, call.partition, *uids)
     return Response(status_code=204)
