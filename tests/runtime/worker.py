@@ -25,8 +25,10 @@ ANSWER_SECONDS = 120
 class RuntimeWorker:
     """The real worker library with our app in it, and what a host does with it."""
 
-    def __init__(self, python: str, settings: Mapping[str, str], output: Path) -> None:
+    def __init__(self, python: str, settings: Mapping[str, str], output: Path, directory: Path = ROOT) -> None:
+        """With the requirements of the check in `python`, and the app in `directory`."""
         self.output = output
+        self._directory = directory
         self._numbers = itertools.count()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._http = httpx.Client(timeout=ANSWER_SECONDS)
@@ -36,8 +38,9 @@ class RuntimeWorker:
         with socket.create_server(("127.0.0.1", 0)) as server, output.open("wb") as log:
             server.settimeout(ANSWER_SECONDS)
             command = [python, "-m", "tests.runtime.driver", str(server.getsockname()[1])]
+            environment = {**host_environment(), "PYTHONPATH": str(ROOT), **settings}
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env={**host_environment(), **settings}, stdout=log, stderr=subprocess.STDOUT
+                command, cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
             self._connection, _ = server.accept()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -74,10 +77,10 @@ class RuntimeWorker:
 
     def index(self) -> None:
         """Init and metadata: afterwards the functions and the address of the worker's web server are known."""
-        answer = self.ask("init", directory=str(ROOT))
+        answer = self.ask("init", directory=str(self._directory))
         assert answer["succeeded"], answer["error"]
         self.url = answer["capabilities"]["HttpUri"]
-        answer = self.ask("metadata", directory=str(ROOT))
+        answer = self.ask("metadata", directory=str(self._directory))
         assert answer["succeeded"], answer["error"]
         for one in answer["functions"]:
             [trigger] = [binding for binding in one["bindings"] if binding["type"].lower().endswith("trigger")]

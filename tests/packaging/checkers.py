@@ -1,0 +1,77 @@
+"""The programs that check what is shipped beside the code, in an environment of their own, and what they can read.
+
+The environment is made once in `.dev/packaging-venv`, and again when its requirements change.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shared.azurite import ROOT
+from shared.data_directory import lock_file
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+ENVIRONMENT = ROOT / ".dev" / "packaging-venv"
+PROGRAMS = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin")
+
+YAML = """
+import json, sys
+from ruamel.yaml import YAML
+print(json.dumps(YAML(typ="safe").load(open(sys.argv[1], encoding="utf-8")), default=str))
+"""
+
+BICEP = """
+import json, sys
+from pycep import BicepParser
+print(json.dumps(BicepParser().parse(text=open(sys.argv[1], encoding="utf-8").read()), default=str))
+"""
+
+
+@cache
+def programs() -> Path:
+    """The directory of the checkers, which are installed if they are missing or out of date."""
+    stamp = ENVIRONMENT / "requirements.sha256"
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    with lock_file(ENVIRONMENT.with_suffix(".lock"), wait=True):
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+            install = [str(PROGRAMS / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*install, "--no-deps", "-r", str(REQUIREMENTS)], check=True)
+            stamp.write_text(wanted)
+    return PROGRAMS
+
+
+def complaints(program: str, *arguments: str | Path) -> str:
+    """What a checker says of files; empty when it is content."""
+    command = [str(programs() / program), *map(str, arguments)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return "" if run.returncode == 0 else run.stdout + run.stderr or f"{program} ended with {run.returncode}"
+
+
+def schema_complaints(schema: str, file: Path) -> str:
+    """What a JSON schema that check-jsonschema brings along has against a file."""
+    return complaints("check-jsonschema", "--builtin-schema", f"vendor.{schema}", file)
+
+
+def read_yaml(file: Path) -> Any:
+    """The content of a YAML file."""
+    return _read(YAML, file)
+
+
+def read_bicep(file: Path) -> Any:
+    """The declarations of a Bicep file as pycep's parser gives them; a fault of the syntax raises."""
+    return _read(BICEP, file)
+
+
+@cache
+def _read(program: str, file: Path) -> Any:
+    command = [str(programs() / "python"), "-c", program, str(file)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, f"{file.name} cannot be parsed:\n{run.stderr[-2000:]}"
+    return json.loads(run.stdout)
