@@ -122,6 +122,7 @@ class CommitLoop:
                 if unanswered > MOST_UNANSWERED:
                     raise
                 doubt = doubt or _Doubt(view.etag, attempt.after)
+                self._memory.clear()
                 self._feed.forget()
                 await asyncio.sleep(0.05 * unanswered)
                 view = await change.look(rows=True)

@@ -118,7 +118,7 @@ class Committer:
             await self._discard(refused)
             await self._settler.settle(study, result.view)
         except Exception as error:
-            self._distrust(study)
+            self._distrust()
             for each in group:
                 if not each.done.done():
                     each.done.set_exception(error)
@@ -195,7 +195,7 @@ class Committer:
             try:
                 result = await work()
             except Exception as error:
-                self._distrust(study)
+                self._distrust()
                 if not done.done():
                     done.set_exception(error)
             else:
@@ -205,9 +205,9 @@ class Committer:
         self._lanes.enter(study, Turn(run))
         return await done
 
-    def _distrust(self, study: StudyKey) -> None:
-        """After a failure nothing that is remembered of the study or of the feed's end is sure."""
-        self._memory.forget(study)
+    def _distrust(self) -> None:
+        """After a failure nothing that is remembered is sure: storage may have lost its last seconds (rule 7)."""
+        self._memory.clear()
         self._feed.forget()
 
     # ---------------------------------------------------------------- clearing
@@ -232,7 +232,7 @@ class Committer:
             try:
                 await self._settler.clear(study, self._memory.recall(study))
             except Exception:
-                self._distrust(study)
+                self._distrust()
 
         self._lanes.enter(study, Turn(clear))
 

@@ -46,6 +46,7 @@ class Finisher:
                 unanswered += 1
                 if unanswered > MOST_UNANSWERED:
                     raise
+                self._memory.clear()
                 self._feed.forget()
                 there = await read_partition(self._storage, self._memory, self._clock, study)
             else:

@@ -87,12 +87,8 @@ class FeedAppender:
         An insert at `end` + 1 succeeds only if nothing is there, and everything before it was looked through: an event
         cannot be in twice, and a request that arrives late finds its place taken.
         """
-        tail = self._tail
-        await tail.locate()
-        lowest = min(event.after for _, event in pending)
-        there = set[str]()
-        if lowest < tail.seen:
-            there = await tail.look_for({event.id for _, event in pending}, lowest)
+        await self._tail.locate()
+        there = await self._already_there(pending)
         unanswered = 0
         while True:
             pending = self._missing(pending, there)
@@ -101,17 +97,32 @@ class FeedAppender:
             try:
                 pending = await self._insert(pending)
                 unanswered = 0
-            except (TransactionRefused, EntityExists, EntityChanged) as refusal:
-                if isinstance(refusal, TransactionRefused) and isinstance(refusal.cause, EntityMissing):
-                    tail.forget()
-                    await tail.locate()
-                await tail.read_on()
+            except (EntityExists, EntityChanged):
+                await self._tail.read_on()
+            except TransactionRefused as refusal:
+                if isinstance(refusal.cause, EntityMissing):  # the guard: storage has lost what was known to be there
+                    there |= await self._start_over(pending)
+                else:
+                    await self._tail.read_on()
             except Unanswered:
                 unanswered += 1
                 if unanswered >= MOST_UNANSWERED:
                     raise
                 await asyncio.sleep(0.05 * unanswered)
-                await tail.read_on()
+                there |= await self._start_over(pending)
+
+    async def _start_over(self, pending: list[tuple[StudyKey, Event]]) -> set[str]:
+        """After a transport error nothing that was known of the end is sure (rule 7)."""
+        self._tail.forget()
+        await self._tail.locate()
+        return await self._already_there(pending)
+
+    async def _already_there(self, pending: list[tuple[StudyKey, Event]]) -> set[str]:
+        """Which of the events stand between the lowest `after` and the first position that is remembered."""
+        lowest = min(self._tail.surely_before(event.after) for _, event in pending)
+        if lowest >= self._tail.seen:
+            return set()
+        return await self._tail.look_for({event.id for _, event in pending}, lowest)
 
     def _missing(self, pending: list[tuple[StudyKey, Event]], there: set[str]) -> list[tuple[StudyKey, Event]]:
         """What is not in the feed, each event once, in order."""

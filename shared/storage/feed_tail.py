@@ -17,7 +17,7 @@ MOST_POINT_READS = 16
 
 MOST_REMEMBERED = 20_000
 
-FRESH: Ticks = 5 * SECOND
+FRESH: Ticks = SECOND
 """For how long the end counts as known; storage that was restarted may have lost its last seconds."""
 
 
@@ -47,6 +47,7 @@ class FeedTail:
         self.end = 0
         self.timestamp: Ticks = 0
         self.seal: Seal | None = None
+        self._left: int | None = None
 
     def forget(self) -> None:
         """After a transport error nothing is sure: the end is found anew before the next use."""
@@ -56,6 +57,14 @@ class FeedTail:
     def position(self) -> int:
         """A position known to be taken, or 0: what an event's `after` is set to."""
         return self.end if self._found else 0
+
+    def surely_before(self, after: int) -> int:
+        """A position that an event with this `after` cannot be at or before.
+
+        Once storage has lost entries, the positions behind what it kept have been given out twice: an event that was
+        committed before the loss may stand below its `after`.
+        """
+        return after if self._left is None else min(after, self._left)
 
     def holds(self, id_: str) -> bool:
         """Whether the event is among the entries after `seen`."""
@@ -72,7 +81,8 @@ class FeedTail:
         """The end by point reads: from the last one known, doubling, then halving. Needs the lock."""
         if self._found and self._clock() - self._checked <= FRESH:
             return
-        if self.end and not await self._is_still_there():
+        lost = self.end > 0 and not await self._is_still_there()
+        if lost:
             self._lose()
         elif self._found:
             await self.read_on()
@@ -95,6 +105,8 @@ class FeedTail:
             self.end, self.timestamp, self._last_id = low, entry.timestamp, entry.id
             self._ids.clear()
         self.seen = self.end if not self._ids else self.seen
+        if lost:
+            self._left = self.end if self._left is None else min(self._left, self.end)
         self._found, self.seal = True, None
         await self.read_on()
 

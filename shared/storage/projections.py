@@ -39,6 +39,9 @@ from .rows import Mark
 _MOST = 10**20 - 1
 _LAST_MONTH = 999999
 
+SERIES_UID_PROPERTY = projected_name("0020000E")
+"""Of the row of a series: keys begin with the time, so that a UID alone does not lead to one."""
+
 MOST_UNANSWERED = 8
 MOST_KNOWN = 10_000
 
@@ -68,6 +71,8 @@ def _entity(study: StudyKey, shown: Shown) -> Entity:
         "rev": mark.version,
         "shown": shown.attributes is not None,
     }
+    if mark.series and shown.attributes is not None:
+        values[SERIES_UID_PROPERTY] = mark.series
     if shown.attributes:
         values["o"] = orjson.dumps(shown.attributes).decode()
         for tag, element in shown.attributes.items():

@@ -94,7 +94,7 @@ class Settler:
         except (EntityChanged, EntityMissing):
             self._memory.forget(study)
         except Unanswered:
-            self._memory.forget(study)
+            self._memory.clear()
             self._feed.forget()
         else:
             self._memory.keep(study, StudyView(row, etag, view.series, self._clock()))

@@ -11,9 +11,10 @@ from shared.clock import HOUR, SECOND
 from shared.errors import NotFound
 from shared.services import change_feed as change_feed_service
 from shared.storage import names
+from shared.storage.feed_rows import feed_partition, feed_row
 from shared.storage.files import Files
 from shared.storage.garbage import Ages, GarbageCollector
-from shared.storage.primitives import BlobMissing, EntityExists, Storage
+from shared.storage.primitives import ANY, BlobMissing, Delete, EntityExists, Storage
 from shared.storage.records import DEFAULT_PARTITION, Action, InstanceKey, Outcome, State
 from tests.faults.conftest import NewProcess
 from tests.support.invariants import check_store, whole_feed
@@ -369,3 +370,20 @@ async def test_old_rows_are_removed(process: NewProcess, storage: Storage) -> No
     assert await (await _sweeper(a, 73)).remove_old_rows() == 3
     assert [entity async for entity in storage.query(names.INDEX)] == []
     assert [entity async for entity in storage.query(names.STUDIES)] == []
+
+
+@pytest.mark.parametrize("noticed", ["by a lost answer", "by the time that passed"])
+async def test_storage_that_lost_its_last_entry(noticed: str, process: NewProcess, storage: Storage) -> None:
+    """What a process knew to be in the feed is appended again, and nothing is written behind a hole (rule 7)."""
+    a = process("A")
+    await a.store("1")
+    await a.store("2")
+    await storage.write(names.CHANGE_FEED, Delete(feed_partition(2), feed_row(2), ANY))
+    if noticed == "by a lost answer":
+        task = a.begin(a.store("3"))
+        (await a.reach("transact index")).lose_request()
+        assert await a.finish(task) is Outcome.CREATED
+    else:
+        a.clock.ahead = 2 * SECOND
+        assert await a.store("3") is Outcome.CREATED
+    assert await _settled(a, storage) == [(Action.CREATE, str(number)) for number in (1, 2, 3)]

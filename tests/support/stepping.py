@@ -212,7 +212,7 @@ class Process:
         """Opens the gate and waits for the work."""
         self.gate.open = True
         while not task.done():
-            for step in list(self.gate.steps):
+            for step in [step for step in self.gate.steps if not step.done.done()]:
                 await step.let_pass()
             await asyncio.wait([task], timeout=0.01)
         return task.result()
