@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 async def search_items(services: "Services", partition: str, search: Search) -> list[Item]:
     """The DICOM JSON data sets of the page asked for, newest first; none if nothing matches."""
+    wanted = criteria(search)
+    if wanted.impossible:
+        return []
     lookups = Lookups(services.index, partition)
     tagged = TagIndexing(services.storage, services.index)
-    reader = Reader(lookups, services.projections, tagged, criteria(search))
+    reader = Reader(lookups, services.projections, tagged, wanted)
     if search.resource.item is Level.STUDY:
         found = await reader.studies(search.page)
     elif search.resource.item is Level.SERIES:

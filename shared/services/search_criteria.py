@@ -43,6 +43,11 @@ class Criteria:
     instance_filters: tuple[Filter, ...] = ()
 
     @property
+    def impossible(self) -> bool:
+        """Whether UIDs are asked for of which none can exist (QRY-41)."""
+        return any(uids is not None and not uids for uids in (self.studies, self.series, self.instances))
+
+    @property
     def about_studies(self) -> bool:
         """Whether something has to be known of studies, beyond their UID."""
         return bool(self.study_filters) or self.modalities is not None
@@ -114,7 +119,8 @@ def study_condition(wanted: Criteria) -> Condition | None:
 
 def series_condition(wanted: Criteria) -> Condition | None:
     """For the rows of series."""
-    return pushed_down((each.column, each.matcher) for each in wanted.series_filters)
+    uids = [] if wanted.series is None else [(UID_TAGS[Level.SERIES], OneOf(wanted.series))]
+    return pushed_down([*uids, *((each.column, each.matcher) for each in wanted.series_filters)])
 
 
 def instance_condition(wanted: Criteria) -> Condition | None:

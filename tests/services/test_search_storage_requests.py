@@ -105,6 +105,23 @@ async def test_requests_of_searches_for_studies(find: Find, query: str, items: i
     assert (len(found), made_gets, made_queries) == (items, gets, queries)
 
 
+async def test_qry_42_rows_read_for_series_uids(
+    services: Services, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QRY-42: storage returns the series asked for, and no other."""
+    read = []
+
+    async def counted(rows: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for row in rows:
+            read.append(row)
+            yield row
+
+    series = services.projections.series
+    monkeypatch.setattr(services.projections, "series", lambda *given, **named: counted(series(*given, **named)))
+    found, *_ = await find(parameters.SERIES, "SeriesInstanceUID=1.5.7.1,1.5.9.2&Modality=MR")
+    assert ([item["0020000E"]["Value"] for item in found], len(read)) == ([["1.5.9.2"]], 1)
+
+
 async def test_requests_of_searches_below_a_study(find: Find) -> None:
     """QRY-01: the partition of the study, and the study row that guards it."""
     found, gets, queries = await find(parameters.SERIES_OF_STUDY, "", study="1.5.7")
@@ -115,6 +132,11 @@ async def test_requests_of_searches_below_a_study(find: Find) -> None:
     assert (len(found), gets, queries) == (2, 1, 2)
     found, gets, queries = await find(parameters.INSTANCES, "StudyInstanceUID=1.5.7&SeriesInstanceUID=1.5.7.1")
     assert (len(found), gets, queries) == (2, 3, 1)
+    found, gets, queries = await find(parameters.SERIES, "SeriesInstanceUID=1.5.7.1,1.5.9.2,1.5.9.3")
+    assert (len(found), gets, queries) == (2, 2, 1)
+    found, gets, queries = await find(parameters.INSTANCES, "SeriesInstanceUID=1.5.7.1")
+    assert (len(found), gets, queries) == (2, 3, 2)
+    assert await find(parameters.INSTANCES, "SeriesInstanceUID=1.5.*") == ([], 0, 0)
     found, gets, queries = await find(parameters.SERIES, "limit=3")
     assert (len(found), queries) == (3, 1)
     assert gets <= 3

@@ -120,6 +120,13 @@ def test_qry_19_uids_of_filters_and_path_are_both_meant() -> None:
     ).series == frozenset({"1.4"})
 
 
+def test_qry_41_uids_that_nobody_can_have() -> None:
+    assert sorted_out("SeriesInstanceUID=1.*").impossible
+    assert sorted_out("PatientName=A&SOPInstanceUID=x").impossible
+    assert not sorted_out("StudyInstanceUID=1.*,1.2").impossible
+    assert not sorted_out("").impossible
+
+
 def test_qry_40_universal_matching_reads_nothing() -> None:
     assert sorted_out("PatientName=*&ModalitiesInStudy=*&Modality=**") == Criteria()
 
