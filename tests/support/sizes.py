@@ -36,5 +36,6 @@ SIZES: dict[str, Size] = {
     "studies searched": Size(300, 3_000),
     "instances reindexed": Size(1_000, 10_000),
     "random searches": Size(200, 2_000),
+    "examples of matching": Size(500, 5_000),
     "bytes streamed through the real worker": Size(100_000_000, 100_000_000),
 }

@@ -5,7 +5,7 @@ import string
 import struct
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,20 @@ from shared.dicom.normal_form import (
 
 pytestmark = pytest.mark.unit
 
-EXAMPLES = 500
+
+def compared(*strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Makes a test of a comparison with a reference: as many examples as the session asks for."""
+
+    def decorated(comparison: Callable[..., None]) -> Callable[..., None]:
+        def test(size: Callable[[str], int]) -> None:
+            examples = size("examples of matching")
+            settings(max_examples=examples, deadline=None)(given(*strategies)(comparison))()
+
+        # not functools.wraps: pytest would take the values for fixtures
+        test.__name__, test.__doc__ = comparison.__name__, comparison.__doc__
+        return test
+
+    return decorated
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:
@@ -240,15 +253,13 @@ def reference_wildcard(pattern: str, text: str) -> bool:
     return len(text) in reachable
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(LETTERS, TEXTS)
+@compared(LETTERS, TEXTS)
 def test_qry_40_pattern_equals_reference(pattern: str, text: str) -> None:
     """500 examples; 5,000 with --full."""
     assert Pattern(pattern).matches(text) is reference_wildcard(pattern, text)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(LETTERS, TEXTS)
+@compared(LETTERS, TEXTS)
 def test_qry_40_prefix_is_a_prefix_of_all_that_match(pattern: str, text: str) -> None:
     """500 examples; 5,000 with --full."""
     matcher = Pattern(pattern)
@@ -256,8 +267,7 @@ def test_qry_40_prefix_is_a_prefix_of_all_that_match(pattern: str, text: str) ->
         assert text.startswith(matcher.prefix)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.data())
+@compared(st.data())
 def test_qry_40_pattern_made_from_a_text_finds_it(data: st.DataObject) -> None:
     """500 examples; 5,000 with --full: wildcards put in place of pieces of the text itself."""
     text = data.draw(st.text(alphabet="abc", max_size=12))
@@ -282,8 +292,7 @@ def reference_words(text: str) -> Iterator[str]:
             word += sign
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.text(alphabet="ab ^='-é山", max_size=6), st.text(alphabet="ab ^='-é山", max_size=16))
+@compared(st.text(alphabet="ab ^='-é山", max_size=6), st.text(alphabet="ab ^='-é山", max_size=16))
 def test_qry_37_fuzzy_equals_reference(query: str, name: str) -> None:
     """500 examples; 5,000 with --full."""
     asked, stored = list(reference_words(query)), list(reference_words(name))
@@ -293,8 +302,7 @@ def test_qry_37_fuzzy_equals_reference(query: str, name: str) -> None:
     assert Words.of(query).matches(name) is expected
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(
+@compared(
     st.text(alphabet=string.printable + "äÄßẞØłΣςéガがあ\u0301İıſK", max_size=12), st.sampled_from(["LO", "PN", "AE"])
 )
 def test_qry_30_normal_text_is_a_fixed_point_and_ignores_case(text: str, vr: str) -> None:
@@ -306,8 +314,7 @@ def test_qry_30_normal_text_is_a_fixed_point_and_ignores_case(text: str, vr: str
     assert normal_text(vr, text + " \0") == form
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.dates(), st.none() | st.dates(), st.none() | st.dates())
+@compared(st.dates(), st.none() | st.dates(), st.none() | st.dates())
 def test_qry_34_date_ranges_equal_reference(stored: date, first: date | None, last: date | None) -> None:
     """500 examples; 5,000 with --full."""
 
@@ -320,8 +327,7 @@ def test_qry_34_date_ranges_equal_reference(stored: date, first: date | None, la
     assert Between(text(first), text(last)).matches(form) is expected
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.datetimes(), st.datetimes(), st.integers(0, 6))
+@compared(st.datetimes(), st.datetimes(), st.integers(0, 6))
 def test_tag_23_date_times_stand_in_their_own_order(one: datetime, other: datetime, parts: int) -> None:
     """500 examples; 5,000 with --full."""
 
@@ -339,8 +345,7 @@ def test_tag_23_date_times_stand_in_their_own_order(one: datetime, other: dateti
     assert (form == other_form) is (abs(start - other_start) < timedelta(microseconds=1))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 5))
+@compared(st.integers(-(2**63), 2**63 - 1), st.integers(0, 5))
 def test_tag_23_integers_equal_reference(number: int, zeros: int) -> None:
     """500 examples; 5,000 with --full."""
     sign, digits = ("-" if number < 0 else ""), str(abs(number))
@@ -351,16 +356,14 @@ def test_tag_23_integers_equal_reference(number: int, zeros: int) -> None:
     assert normal_form("SL", element("SL", number)) == form
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+@compared(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_tag_23_doubles_equal_reference(one: float, other: float) -> None:
     """500 examples; 5,000 with --full."""
     assert (normal_double(repr(one)) == normal_double(repr(other))) is (one == other)
     assert normal_form("FD", element("FD", one)) == normal_double(f"{one:.17g}")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.sampled_from([Equal("a"), OneOf(frozenset({"a"})), Between("a", "b"), Pattern("a*"), Words(("a",))]))
+@compared(st.sampled_from([Equal("a"), OneOf(frozenset({"a"})), Between("a", "b"), Pattern("a*"), Words(("a",))]))
 def test_qry_40_only_universal_matching_meets_a_missing_value(matcher: Matcher) -> None:
-    """QRY-34, QRY-40"""
+    """QRY-34, QRY-40; 500 examples; 5,000 with --full."""
     assert not matcher.matches(None)
