@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST_TAGS = 128
 
+LOOKED_UP = 100
+"""Instances whose rows are read at once."""
+
 
 class ReindexRunning(Conflict):
     """Tags cannot be added while the reindex `operation` runs (TAG-08)."""
@@ -137,6 +140,18 @@ async def forget_errors(services: "Services", partition: str, study: str, series
     for tag in (await tags.read()).tags:
         if tag.failed:
             await tags.remove_errors(tag, partition, study, series, instance)
+
+
+async def forget_gone_errors(services: "Services") -> None:
+    """Removes errors of instances that are not there any more, whoever deleted them: an expiry, or a process that died
+    before it had removed their errors (STO-152, TAG-32)."""
+    tags = ExtendedQueryTags(services.storage)
+    for tag in (await tags.read()).tags:
+        errors = await tags.errors(tag) if tag.failed else []
+        for start in range(0, len(errors), LOOKED_UP):
+            keys = [error.key for error in errors[start : start + LOOKED_UP]]
+            there = await services.index.versions(keys)
+            await tags.remove_errors_of(tag, [key for key in keys if key not in there])
 
 
 async def searchable_tags(services: "Services") -> dict[str, SearchableTag]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..storage.repair import open_or_expired_studies
 from ..storage.workitem_garbage import WorkitemGarbage
+from .extended_query_tags import forget_gone_errors
 from .reindex import resume_stalled
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 async def repair(services: "Services") -> int:
     """Completes what dead processes left open and deletes expired studies; how many studies were looked at.
 
-    A failure on one study is logged and does not keep the others waiting (STO-123).
+    Errors of extended query tags go with what was deleted. A failure on one study is logged and does not keep the others waiting (STO-123).
     """
     studies = [study async for study in open_or_expired_studies(services.storage, services.clock)]
     for partition, study in studies:
@@ -25,6 +26,10 @@ async def repair(services: "Services") -> int:
             await services.committer.expire(partition, study)
         except Exception:
             log.exception("Study %s could not be repaired; the next run tries again.", study)
+    try:
+        await forget_gone_errors(services)
+    except Exception:
+        log.exception("Errors of extended query tags could not be tidied up; the next run tries again.")
     return len(studies)
 
 

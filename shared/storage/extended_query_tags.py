@@ -5,7 +5,7 @@ are 128 of them at most (TAG-08). Errors are rows of their own, one partition fo
 """
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 
@@ -14,6 +14,7 @@ import orjson
 from ..clock import Ticks
 from . import names
 from .primitives import (
+    ANY,
     Delete,
     Entity,
     EntityChanged,
@@ -178,6 +179,13 @@ class ExtendedQueryTags:
         doomed = [Delete(entity.partition, entity.row, entity.etag) async for entity in found]
         for start_ in range(0, len(doomed), MOST_ROWS):
             await self._remove(doomed[start_ : start_ + MOST_ROWS])
+
+    async def remove_errors_of(self, tag: ExtendedQueryTag, instances: Sequence[InstanceKey]) -> None:
+        """Removes the errors of these instances from the tag (STO-152)."""
+        for start in range(0, len(instances), MOST_ROWS):
+            await self._remove(
+                [Delete(_errors_of(tag), _error_row(key), ANY) for key in instances[start : start + MOST_ROWS]]
+            )
 
     async def _remove(self, doomed: list[Delete]) -> None:
         operations: list[Operation] = list(doomed)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.clock import wall_clock
+from shared.clock import HOUR, wall_clock
 from shared.composition import Services, open_services
 from shared.dicomweb import search_parameters as parameters
 from shared.dicomweb.extended_query_tag_requests import requested_tags
@@ -16,7 +16,7 @@ from shared.dicomweb.query_string import Page
 from shared.dicomweb.search_parameters import Resource, Search
 from shared.errors import Conflict, InvalidRequest, NotFound
 from shared.services import extended_query_tags as tags
-from shared.services import reindex
+from shared.services import maintenance, reindex
 from shared.services.extended_query_tags import ReindexRunning, searchable_tags
 from shared.services.operations import get_operation
 from shared.services.reindex import run_reindex_step
@@ -47,7 +47,7 @@ async def services(request: pytest.FixtureRequest, tmp_path: Any, own_azurite: A
     await opened.close()
 
 
-async def store(services: Services, uid: str, **elements: Any) -> InstanceKey:
+async def store(services: Services, uid: str, expires: int | None = None, **elements: Any) -> InstanceKey:
     """Stores instance `study/series/instance`; elements by tag with an `x` in front, as (VR, value) or (VR,)."""
     study, series, instance = uid.split("/")
     key = InstanceKey(PARTITION, f"1.{study}", f"1.{study}.{series}", f"1.{study}.{series}.{instance}")
@@ -64,7 +64,7 @@ async def store(services: Services, uid: str, **elements: Any) -> InstanceKey:
         series_attributes={},
         metadata=orjson.dumps(metadata),
     )
-    await services.committer.store([new], replace=True, expires=None, began=wall_clock())
+    await services.committer.store([new], replace=True, expires=expires, began=wall_clock())
     return key
 
 
@@ -234,6 +234,22 @@ async def test_tag_13_a_tag_begins_a_new_life_when_it_is_added_again(services: S
     assert await found(services, parameters.SERIES, ("PatientAge", "001Y")) == []
     with pytest.raises(InvalidRequest, match="is not queryable"):
         await found(services, parameters.STUDIES, ("PatientAge", "009Y"))
+
+
+async def test_sto_152_errors_go_with_expired_studies(services: Services) -> None:
+    """STO-123, STO-152, TAG-32: and with those that a process deleted that died before it came to the errors."""
+    first = await store(services, "1/1/1", x00101010=("AS",))
+    gone = await store(services, "2/1/1", x00101010=("AS",))
+    for study, expires in ((3, wall_clock() - 1), (4, wall_clock() + HOUR)):
+        await store(services, f"{study}/1/1", expires=expires, x00101010=("AS",))
+    await finish(services, await add(services, ("PatientAge", "study")))
+    assert (await tags.get_tag(services, "00101010")).errors == 4
+    await services.committer.delete(PARTITION, gone.study)
+    await maintenance.repair(services)
+    left = await tags.tag_errors(services, "00101010", Page())
+    assert [error.key.study for error in left] == [first.study, "1.4"]
+    tag = await tags.get_tag(services, "00101010")
+    assert (tag.errors, tag.tag.enabled) == (2, False)
 
 
 async def test_tag_08_tag_09_one_reindex_at_a_time_and_128_tags(services: Services) -> None:
