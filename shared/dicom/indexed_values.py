@@ -4,7 +4,7 @@ Metadata is a DICOM JSON data set (PS3.18 F.2); bulk values are not in it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from .normal_form import PERSON_NAME_GROUPS, normal_date, normal_date_time, normal_integer, normal_time
 
@@ -36,20 +36,39 @@ _READABLE: Mapping[str, tuple[Callable[[str], str | None], str]] = {
 Element = Mapping[str, Any]
 
 
+class IndexedTag(Protocol):
+    """What of an extended query tag says which values it takes; `creator` is empty for a standard attribute."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def vr(self) -> str: ...
+
+    @property
+    def creator(self) -> str: ...
+
+
 def find_element(metadata: Mapping[str, Element], tag: str, creator: str | None) -> Element | None:
-    """The element that `tag` means: of a private one the element of the block that its creator has reserved.
+    """The element that `tag` means; see `find_tag`."""
+    found = find_tag(metadata, tag, creator)
+    return None if found is None else metadata[found]
+
+
+def find_tag(metadata: Mapping[str, Element], tag: str, creator: str | None) -> str | None:
+    """Where the element is that `tag` means: a private one in the block that its creator has reserved.
 
     The block that stands in `tag` itself, digits 5 and 6, is only how the tag was written down: in each file the
     creator may have another one (PS3.5 7.8.1).
     """
     if creator is None or tag[4:6] == "00":
-        return metadata.get(tag)
+        return tag if tag in metadata else None
     for block in range(0x10, 0x100):
         reserving = metadata.get(f"{tag[:4]}00{block:02X}")
         if reserving is not None and _first(reserving).strip(" \0") == creator:
-            element = metadata.get(f"{tag[:4]}{block:02X}{tag[6:]}")
-            if element is not None:
-                return element
+            found = f"{tag[:4]}{block:02X}{tag[6:]}"
+            if found in metadata:
+                return found
     return None
 
 

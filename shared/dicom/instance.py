@@ -4,6 +4,7 @@
 """
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from .data_set import DataSet
 from .elements import read_elements
 from .file_meta import EncodedDataSet, open_file
 from .frame_positions import locate_frames
+from .indexed_values import IndexedTag
 from .metadata_json import metadata_json
 from .normal_form import normal_form
 from .required import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
@@ -58,11 +60,13 @@ class ParsedInstance:
     frames: bytes
 
 
-def parse_instance(content: bytes | mmap.mmap, *, study: str | None, lenient: bool = True) -> ParsedInstance:
+def parse_instance(
+    content: bytes | mmap.mmap, *, study: str | None, lenient: bool = True, tags: Sequence[IndexedTag] = ()
+) -> ParsedInstance:
     """Reads and judges a file; raises `UnreadableFile`, and nothing else.
 
     `study` is the UID of the path, if it has one. `lenient` are the rules of version 2 of the service, otherwise those
-    of version 1 (STO-160).
+    of version 1 (STO-160), by which invalid values of extended query `tags` fail the instance.
     """
     encoded = open_file(content)
     try:
@@ -71,7 +75,7 @@ def parse_instance(content: bytes | mmap.mmap, *, study: str | None, lenient: bo
         from .pydicom_reader import read_with_pydicom
 
         data_set = read_with_pydicom(encoded)
-    verdict = (validate if lenient else validate_indexed)(data_set, study)
+    verdict = validate(data_set, study) if lenient else validate_indexed(data_set, study, tags)
     return _parsed(data_set, encoded, verdict, warn=lenient)
 
 

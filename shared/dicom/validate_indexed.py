@@ -3,11 +3,12 @@
 Only attributes that are indexed are looked at, and any fault of one fails the file. Nothing is left out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from .attributes import INDEXED
 from .data_set import DataSet, Raw
+from .indexed_values import IndexedTag, find_tag, indexing_fault
 from .required import (
     PATIENT_ID,
     REQUIRED,
@@ -32,16 +33,39 @@ _INDEXED: Mapping[int, str] = {
 """VRs of the attributes that are indexed besides the UIDs."""
 
 
-def validate_indexed(data_set: DataSet, study: str | None) -> Verdict:
-    """Judges a data set; `study` is the UID of the path, if it has one (STO-50)."""
+_NUMBERS = frozenset({"FD", "FL", "SL", "SS", "UL", "US"})
+
+
+def validate_indexed(data_set: DataSet, study: str | None, tags: Sequence[IndexedTag] = ()) -> Verdict:
+    """Judges a data set; `study` is the UID of the path, if it has one (STO-50), `tags` are indexed, too."""
     top = {raw[0]: raw for raw in data_set.top}
     findings = Findings()
     check_presence(findings, top, study, one_patient=True)
     for tag, vr in {**dict.fromkeys(UIDS, "UI"), PATIENT_ID: "LO", **_INDEXED}.items():
         if tag in top and tag != SOP_CLASS_UID:
             _check(findings, tag, vr, top[tag])
-    several = any(has_several_values(top[tag]) for tag in (*REQUIRED, *_INDEXED) if tag in top)
+    extended = list(_extended(data_set, top, tags))
+    for tag, vr in extended:
+        _check_extended(findings, tag, vr, data_set, top[tag])
+    texts = (*REQUIRED, *_INDEXED, *(tag for tag, vr in extended if vr not in _NUMBERS))
+    several = any(has_several_values(top[tag]) for tag in texts if tag in top)
     return Verdict(findings.failed, tuple(findings.comments.values()), frozenset(), several)
+
+
+def _extended(data_set: DataSet, top: Mapping[int, Raw], tags: Sequence[IndexedTag]) -> Iterator[tuple[int, str]]:
+    """Tag and expected VR of the elements that extended query tags mean, as far as they are there."""
+    for each in tags:
+        found = find_tag(data_set.elements, each.path, each.creator or None)
+        if found is not None and int(found, 16) in top:
+            yield int(found, 16), each.vr
+
+
+def _check_extended(findings: Findings, tag: int, vr: str, data_set: DataSet, raw: Raw) -> None:
+    """As for the other attributes; VRs that these do not have are checked as a reindex does (TAG-30)."""
+    if raw[1] != vr or vr == "UI" or vr in _MINIMUM_CHECKS:
+        _check(findings, tag, vr, raw)
+    elif fault := indexing_fault(vr, data_set.elements[f"{tag:08X}"]):
+        findings.fail(tag, invalid(tag, vr, fault))
 
 
 def _check(findings: Findings, tag: int, vr: str, raw: Raw) -> None:

@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 async def repair(services: "Services") -> int:
     """Completes what dead processes left open and deletes expired studies; how many studies were looked at.
 
-    Errors of extended query tags go with what was deleted. A failure on one study is logged and does not keep the others waiting (STO-123).
+    Errors of extended query tags go with what was deleted (STO-152). A failure on one study is logged and does not
+    keep the others waiting (STO-123).
     """
     studies = [study async for study in open_or_expired_studies(services.storage, services.clock)]
     for partition, study in studies:

@@ -103,7 +103,7 @@ async def store_files(services: "Services", request: StoreRequest, files: AsyncG
     try:
         async with aclosing(files):
             async for spool in files:
-                parsed = await _parse(spool, request)
+                parsed = await _parse(services, spool, request)
                 if isinstance(parsed, ParsedInstance):
                     multiple_values = multiple_values or parsed.multiple_values
                 if isinstance(parsed, FailedInstance) or parsed.failed:
@@ -121,13 +121,14 @@ async def store_files(services: "Services", request: StoreRequest, files: AsyncG
     return StoreResult(results, multiple_values)
 
 
-async def _parse(spool: Spool, request: StoreRequest) -> ParsedInstance | FailedInstance:
+async def _parse(services: "Services", spool: Spool, request: StoreRequest) -> ParsedInstance | FailedInstance:
     """Reads a file, out of the event loop unless it is small. The spool stays open unless this raises."""
     try:
+        tags = () if request.lenient else (await services.tags.known()).tags
         if spool.in_memory and spool.size <= SMALL_FILE:
             await asyncio.sleep(0)  # the next of many small files waits for everybody else's turn
-            return _parse_now(spool, request)
-        return await asyncio.get_running_loop().run_in_executor(_PARSERS, _parse_now, spool, request)
+            return _parse_now(spool, request, tags)
+        return await asyncio.get_running_loop().run_in_executor(_PARSERS, _parse_now, spool, request, tags)
     except UnreadableFile:
         return FailedInstance(CANNOT_UNDERSTAND)
     except Exception:
@@ -139,9 +140,9 @@ async def _parse(spool: Spool, request: StoreRequest) -> ParsedInstance | Failed
         raise
 
 
-def _parse_now(spool: Spool, request: StoreRequest) -> ParsedInstance:
+def _parse_now(spool: Spool, request: StoreRequest, tags: Sequence[ExtendedQueryTag]) -> ParsedInstance:
     with spool.content() as content:
-        return parse_instance(content, study=request.study, lenient=request.lenient)
+        return parse_instance(content, study=request.study, lenient=request.lenient, tags=tags)
 
 
 async def _commit(services: "Services", request: StoreRequest, received: Sequence[_Received]) -> dict[int, Outcome]:

@@ -213,6 +213,27 @@ def test_tag_30_tag_31_tag_32_errors(service: Service) -> None:
     assert "erroneous-dicom-attributes" not in service.search.get("/studies", "12051003=x").headers
 
 
+def test_sto_160_version_1_refuses_what_a_tag_cannot_index(service: Service) -> None:
+    """STO-160, TAG-27: version 2 takes it with a warning"""
+    bad = made_file(new_uid(), new_uid(), new_uid(), PatientAge="x")
+    old = f"{service.url.removesuffix('/v2')}/v1/studies"
+    tag = {"path": "PatientAge", "level": "Study"}
+    service.add(tag)
+    refused = httpx.post(old, content=store_body([bad]), headers=STORE_HEADERS)
+    assert refused.status_code == 409, refused.text
+    [failure] = refused.json()["00081198"]["Value"]
+    assert failure["00081197"]["Value"] == [43264]
+    [comment] = failure["00741048"]["Value"]
+    reason = "Dicom element 'PatientAge' failed validation for VR 'AS': Value length is not expected."
+    assert comment["00000902"]["Value"] == [f"DICOM100: (0010,1010) - {reason}"]
+    assert httpx.delete(f"{service.tags}/PatientAge").status_code == 204
+    time.sleep(1.1)  # what the process knows of the tags is believed for a second
+    assert httpx.post(old, content=store_body([bad]), headers=STORE_HEADERS).status_code == 200
+    service.add(tag)
+    assert httpx.get(f"{service.tags}/PatientAge").json()["errors"]["count"] == 1
+    assert httpx.put(f"{service.url}/studies", content=store_body([bad]), headers=STORE_HEADERS).status_code == 202
+
+
 def test_tag_06_tag_08_refusals(service: Service) -> None:
     """TAG-01, TAG-05 to TAG-10, QRY-21"""
     good = {"path": "PatientAge", "level": "Study"}

@@ -1,14 +1,11 @@
 """Validation by version 1 of the service (STO-160, STO-161)."""
 
+from dataclasses import dataclass
+
 import pytest
 
 from shared.dicom.instance import parse_instance
-from tests.unit.dicom.encoding import (
-    IMPLICIT,
-    Encoded,
-    file_of,
-    text,
-)
+from tests.unit.dicom.encoding import IMPLICIT, Encoded, file_of, text, words
 from tests.unit.dicom.judging import (
     IDENTIFIER,
     MODALITY,
@@ -91,3 +88,55 @@ def test_version_1_warns_of_implicit_vr_alone() -> None:
     """STO-161"""
     parsed = parse_instance(file_of(text(0x00280004, "CS", "rgb"), syntax=IMPLICIT), study=None, lenient=False)
     assert (parsed.failed, parsed.warning, parsed.comments) == (False, 45063, ())
+
+
+@dataclass(frozen=True)
+class Tag:
+    path: str
+    vr: str
+    creator: str = ""
+
+
+AGE, TIME, ROWS, PRIVATE = 0x00101010, 0x00080030, 0x00280010, 0x12051003
+TAGS = (
+    Tag("00101010", "AS"),
+    Tag("00080030", "TM"),
+    Tag("00280010", "US"),
+    Tag("00080015", "UI"),
+    Tag("00400241", "AE"),
+    Tag("12051003", "SH", "ACME"),
+)
+ACME = text(0x12050011, "LO", "ACME")
+
+
+@pytest.mark.parametrize(
+    ("element", "keyword", "reason"),
+    [
+        (text(AGE, "AS", "1Y"), "PatientAge", "Value length is not expected."),
+        (text(AGE, "AS", ""), "PatientAge", "Value length is not expected."),
+        (text(TIME, "TM", "x"), "StudyTime", "Value cannot be parsed as a valid Time."),
+        (text(0x00400241, "AE", "X" * 17), "PerformedStationAETitle", "Value length exceeds maximum length."),
+        (words(ROWS), "Rows", "Value length is not expected."),
+        (text(0x12051103, "SH", "x" * 17), "(1205,1103)", "Value length exceeds maximum length of 16."),
+    ],
+)  # fmt: skip
+def test_version_1_fails_for_extended_query_tags(element: Encoded, keyword: str, reason: str) -> None:
+    """STO-160: a private one lies in the block of its creator"""
+    parsed = parse(element, ACME, lenient=False, tags=TAGS)
+    assert (parsed.failed, parsed.comments) == (True, (failed(element.tag, keyword, element.vr, reason),))
+    for options in ({"lenient": False}, {"lenient": True, "tags": TAGS}):
+        assert not parse(element, ACME, **options).failed
+
+
+def test_version_1_vr_of_extended_query_tags() -> None:
+    """STO-160, TAG-26: another creator's element is not meant"""
+    expected = "The extended query tag 'PatientAge' is expected to have VR 'AS' but has 'SH' in file."
+    parsed = parse(text(AGE, "SH", "001Y"), lenient=False, tags=TAGS)
+    assert (parsed.failed, parsed.comments) == (True, (failed(AGE, "PatientAge", "SH", expected),))
+    parsed = parse(text(0x00080015, "UI", "1.x"), lenient=False, tags=TAGS)
+    assert (parsed.failed, len(parsed.comments)) == (True, 1)
+    other = text(0x12050010, "LO", "OTHER"), text(PRIVATE, "LO", "x" * 17)
+    for good in (text(AGE, "AS", "001Y"), words(ROWS, 1), text(TIME, "TM", "10"), *other):
+        parsed = parse(good, ACME, lenient=False, tags=TAGS)
+        assert (parsed.failed, parsed.comments, parsed.multiple_values) == (False, (), False)
+    assert parse(text(TIME, "TM", "10\\11"), lenient=False, tags=TAGS).multiple_values
