@@ -28,7 +28,9 @@ _READABLE = re.compile(r"[0-9][0-9A-Za-z._-]{0,63}")
 
 
 def require_content_type(headers: Headers) -> None:
-    """Raises `UnsupportedMediaType` unless the body is DICOM JSON (UPS-03)."""
+    """Raises `UnsupportedMediaType` unless the body, if there is one, is DICOM JSON (UPS-02, UPS-03)."""
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return
     content_type = parse_content_type(headers.get("content-type", ""))
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if content_type is None or content_type.type != DICOM_JSON or encoding not in ("", "identity"):

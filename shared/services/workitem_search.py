@@ -5,6 +5,7 @@ Most data sets come along with their rows. The others are read afterwards, and o
 """
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,7 +14,7 @@ from ..dicom.normal_form import projected_name
 from ..dicom.workitem_attributes import DEFAULT_RESULT, STATE
 from ..dicomweb.workitem_search_parameters import WorkitemSearch
 from ..storage.primitives import BlobMissing, Compare, Condition, Or
-from ..storage.workitem_rows import Forms, Workitem
+from ..storage.workitem_rows import Workitem
 from . import workitem_contents as contents
 from .parallel import in_parallel
 from .search_criteria import pushed_down
@@ -52,10 +53,10 @@ async def _matches(services: "Services", partition: str, search: WorkitemSearch)
     columns = {projected_name(each.attribute.column) for each in search.filters}
     matches: list[Workitem] = []
     async for workitem in services.workitems.scan(partition, _condition(search), columns):
-        if workitem.forms is None:
-            if not await _matches_whole(services, search, workitem):
-                continue
-        elif not _meets(search, workitem.state, workitem.forms):
+        met = _met(search, workitem)
+        if met is None:
+            met = await _whole_met(services, search, workitem)
+        if not met:
             continue
         matches.append(workitem)
         if len(matches) >= 2 * needed:
@@ -73,24 +74,30 @@ def _condition(search: WorkitemSearch) -> Condition | None:
     return None if strict is None else Or((strict, Compare("loose", "eq", True)))
 
 
-def _meets(search: WorkitemSearch, state: str, forms: Forms) -> bool:
-    known = {**forms, STATE: (state.lower(),)}
-    return all(any(map(each.matcher.matches, known.get(each.attribute.column, ()))) for each in search.filters)
+def _met(search: WorkitemSearch, row: Workitem) -> bool | None:
+    """Whether a workitem matches; None if that takes its document."""
+    undecided = False
+    known = {**row.forms, STATE: (row.state.lower(),)}
+    for each in search.filters:
+        forms = known.get(each.attribute.column)
+        if forms is None and row.more:
+            undecided = True
+        elif not any(map(each.matcher.matches, forms or ())):
+            return False
+    return None if undecided else True
 
 
-async def _matches_whole(services: "Services", search: WorkitemSearch, row: Workitem) -> bool:
-    """Whether a workitem matches whose row does not hold what is compared."""
-    if not search.filters:
-        return True
+async def _whole_met(services: "Services", search: WorkitemSearch, row: Workitem) -> bool:
+    """Whether a workitem matches whose row does not hold all that is compared."""
     try:
         found = await services.workitems.get_whole(row.partition, row.uid)
     except BlobMissing:
         return False
-    if found is None:
-        return False
-    workitem, document = found
-    forms = await off_the_loop(len(document), lambda: contents.search_forms(orjson.loads(document)))
-    return _meets(search, workitem.state, forms)
+    return found is not None and bool(await off_the_loop(len(found[1]), lambda: _met(search, _with_forms(*found))))
+
+
+def _with_forms(workitem: Workitem, document: bytes) -> Workitem:
+    return replace(workitem, forms=contents.search_forms(orjson.loads(document)), more=False)
 
 
 async def _item(services: "Services", search: WorkitemSearch, row: Workitem) -> bytes | None:
@@ -108,8 +115,8 @@ async def _item(services: "Services", search: WorkitemSearch, row: Workitem) -> 
         return await off_the_loop(len(document), lambda: _shown(search, document, workitem.state))
 
     def shown_if_met() -> bytes:
-        forms = contents.search_forms(orjson.loads(document))
-        return _shown(search, document, workitem.state) if _meets(search, workitem.state, forms) else _GONE
+        met = _met(search, _with_forms(workitem, document))
+        return _shown(search, document, workitem.state) if met else _GONE
 
     return await off_the_loop(len(document), shown_if_met)
 

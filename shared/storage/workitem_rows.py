@@ -5,7 +5,7 @@ ever wait for each other.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -59,8 +59,8 @@ class Change:
 class Workitem:
     """A row. `lock` is empty while nobody has claimed the workitem; `operation` names the change that wrote the row.
 
-    `packed` is empty where the document overflowed, or was not read; `forms` is None where the searchable values have
-    to be worked out from the document.
+    `packed` is empty where the document overflowed, or was not read. Columns that are not in `forms` have no values,
+    unless `more` says that there are some which only the document knows.
     """
 
     partition: str
@@ -73,7 +73,8 @@ class Workitem:
     complete: bool = False
     packed: bytes = b""
     overflow: str = ""
-    forms: Forms | None = None
+    forms: Forms = field(default_factory=dict)
+    more: bool = False
 
 
 def partition_key(partition: str, uid: str) -> str:
@@ -149,11 +150,10 @@ def workitem(entity: Entity) -> Workitem:
         packed=packed if isinstance(packed, bytes) else b"",
         overflow=str(values.get("overflow", "")),
         forms=_forms(values),
+        more=bool(values.get("loose")) and "forms" not in values,
     )
 
 
-def _forms(values: Mapping[str, Value]) -> Forms | None:
-    if values.get("loose") and "forms" not in values:
-        return None
+def _forms(values: Mapping[str, Value]) -> Forms:
     several: dict[str, list[str]] = orjson.loads(str(values.get("forms", "{}")))
     return several | {name[1:]: [str(value)] for name, value in values.items() if name.startswith("q")}

@@ -103,6 +103,16 @@ def test_ups_02_malformed_bodies(worklist: Worklist, body: bytes) -> None:
     assert worklist.state(uid) == "SCHEDULED"
 
 
+@pytest.mark.parametrize("kind", [None, DICOM_JSON, "application/json"])
+def test_ups_02_no_body(worklist: Worklist, kind: str | None) -> None:
+    """UPS-02, UPS-03: what is not there has no wrong type."""
+    uid = worklist.new()
+    headers = {} if kind is None else {"Content_Type": kind}
+    for method, path in (("POST", f"?{new_uid()}"), ("POST", f"/{uid}"), ("PUT", f"/{uid}"), ("PUT", f"/{uid}/state")):
+        response = worklist.send(method, path, **headers)
+        assert (response.status_code, response.text) == (400, "The syntax of the request body is invalid.")
+
+
 def test_ups_02_comments_and_commas(worklist: Worklist) -> None:
     uid = new_uid()
     body = b'[{"00100020": {"vr": "LO", "Value": ["P1",],}, /* who */ "00100010": {"vr": "PN",},}] // end'
