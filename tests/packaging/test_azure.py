@@ -16,6 +16,7 @@ from tests.packaging.checkers import read_bicep, read_yaml
 pytestmark = pytest.mark.unit
 
 INFRA = ROOT / "infra"
+GUIDE = ROOT / "docs" / "deploy.md"
 
 NOT_OURS = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
@@ -178,3 +179,26 @@ def test_azd_finds_everything(main: Any, resources: Any) -> None:
     assert needed <= set(parameters)
     strings = {name for name, one in main["parameters"].items() if one["type"] == "string"}
     assert set(parameters) <= strings, "azd puts texts in place of variables"
+
+
+def test_the_guide_lists_every_parameter_with_its_default(resources: Any) -> None:
+    section = GUIDE.read_text("utf-8").partition("\n## Parameters\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", section, re.MULTILINE))
+    told = {name: default.strip() for name, default in rows.items()}
+    assert set(told) == set(resources["parameters"]) - {"location", "suffix", "tags"}
+    in_words = {"principalId", "authAudiences"}
+    for name in set(told) - in_words:
+        default = resources["parameters"][name]["default"]
+        assert told[name] == (default if isinstance(default, str) else json.dumps(default)), name
+
+
+def test_the_guide_names_the_limits_of_the_platform() -> None:
+    """PLT-115"""
+    section = GUIDE.read_text("utf-8").partition("\n## Limits of the platform\n")[2].partition("\n## ")[0]
+    for limit in ("210 MB", "4,096 characters", "8 KiB", "32 KiB", "240 s", "230 s"):
+        assert limit in section
+
+
+def test_what_the_guide_asks_of_a_deployment_is_an_output_of_it(resources: Any) -> None:
+    asked = re.findall(r"properties\.outputs\.(\w+)\.value", GUIDE.read_text("utf-8"))
+    assert set(asked) == set(resources["outputs"])

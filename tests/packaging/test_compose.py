@@ -61,6 +61,7 @@ def test_the_azurite_is_the_one_that_dev_py_installs() -> None:
     azurite = services("docker-compose.yml")["azurite"]
     pinned = json.loads((ROOT / "azurite" / "package.json").read_text("utf-8"))["dependencies"]["azurite"]
     assert azurite["image"].endswith(f"/azurite:{pinned}")
+    assert f"npx azurite@{pinned} --skipApiVersionCheck" in (ROOT / "README.md").read_text("utf-8")
     assert published(azurite) == AZURITE_PORTS
     assert "--skipApiVersionCheck" in azurite["command"]
 
