@@ -169,12 +169,32 @@ PATH_PARAMETERS = {
         Parameter("study", "Study Instance UID", _UID, "path"),
         Parameter("series", "Series Instance UID", _UID, "path"),
         Parameter("instance", "SOP Instance UID", _UID, "path"),
-        Parameter("workitem", "SOP Instance UID of the workitem", {"type": "string", "example": "1.2.3"}, "path"),
-        Parameter("frames", "Frame numbers from 1 on, with commas", {"type": "string", "example": "1,2"}, "path"),
+        Parameter(
+            "workitem",
+            "SOP Instance UID of the workitem",
+            {"type": "string", "pattern": "^[0-9][0-9A-Za-z._-]{0,63}$", "example": "1.2.3"},
+            "path",
+        ),
+        Parameter(
+            "frames",
+            "Frame numbers from 1 on, with commas",
+            {"type": "string", "pattern": "^[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*$", "example": "1,2"},
+            "path",
+        ),
         Parameter("frame", "Frame number, from 1 on", {"type": "integer", "minimum": 1, "example": 1}, "path"),
-        Parameter("tag", "Tag of eight hex digits, or keyword", {"type": "string", "example": "00181030"}, "path"),
+        Parameter(
+            "tag",
+            "Tag of eight hex digits, or keyword",
+            {"type": "string", "pattern": "^[0-9A-Fa-f]{8}$|^[A-Za-z]+$", "example": "00181030"},
+            "path",
+        ),
         Parameter("operation", "Id of the operation", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, "path"),
-        Parameter("aet", "Application entity title of the subscriber", place="path"),
+        Parameter(
+            "aet",
+            "Application entity title of the subscriber",
+            {"type": "string", "pattern": "^[!-~]{1,16}$", "example": "SCP"},
+            "path",
+        ),
         Parameter(
             "partition",
             "Name of the data partition",
@@ -182,7 +202,7 @@ PATH_PARAMETERS = {
             "path",
         ),
         Parameter("tenant", "Tenant, any", {"type": "string", "example": "common"}, "path"),
-        Parameter("file", "File of the page", place="path"),
+        Parameter("file", "File of the page", {"type": "string", "pattern": "^[a-z0-9.-]+$"}, "path"),
     )
 }
 """By the name of the placeholder; one that is not listed is any text."""

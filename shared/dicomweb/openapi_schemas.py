@@ -43,8 +43,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "NewExtendedQueryTag": {
         **_object(
             "path level",
-            path=_TEXT,
-            vr=_TEXT,
+            path={"type": "string", "pattern": "^[0-9A-Fa-f]{8}$"},
+            vr={"type": "string", "pattern": "^[A-Z]{2}$"},
             privateCreator=_TEXT,
             level={"type": "string", "enum": ["Study", "Series", "Instance"]},
         ),

@@ -326,7 +326,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "GET /openapi.json": Description("This API as OpenAPI, current version", {"200": _DOCUMENT}),
     "GET /{api_version}/api.json": Description("This API as OpenAPI", {"200": _DOCUMENT, "404": _NOT_FOUND}),
     "GET /{api_version}/api.yaml": Description(
-        "This API as OpenAPI in YAML", {"200": Answer("The document.", {"application/yaml": _STRING})}
+        "This API as OpenAPI in YAML", {"200": Answer("The document.", {"application/yaml": {"type": "object"}})}
     ),
     "POST /_emulator/reset": Description(
         "Empty the store", {"204": Answer("It is empty."), "404": Answer("Switched off.")}

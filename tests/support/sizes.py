@@ -37,5 +37,6 @@ SIZES: dict[str, Size] = {
     "instances reindexed": Size(1_000, 10_000),
     "random searches": Size(200, 2_000),
     "examples of matching": Size(500, 5_000),
+    "requests of each operation made from the API document": Size(8, 80),
     "bytes streamed through the real worker": Size(100_000_000, 100_000_000),
 }
