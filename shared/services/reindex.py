@@ -37,7 +37,7 @@ STEP_SECONDS = 4.0
 PAGE = 100
 """Instances between two writes of the operation."""
 
-STALLED_SECONDS = 15
+STALLED_SECONDS = 8
 """After so long without progress a message is sent again. The queue gives back that of a killed process only after
 ten minutes."""
 
