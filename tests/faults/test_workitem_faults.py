@@ -11,8 +11,8 @@ from shared.dicom.workitem_attributes import StepState
 from shared.dicomweb.query_string import query_pairs
 from shared.dicomweb.workitem_search_parameters import workitem_search
 from shared.errors import Conflict, InvalidRequest, Unavailable
+from shared.services import maintenance, workitems
 from shared.services import workitem_search as searches
-from shared.services import workitems
 from shared.services.workitems import StateRequest
 from shared.storage import names
 from shared.storage.primitives import Storage
@@ -223,6 +223,19 @@ async def test_ups_94_the_sweep(process: NewProcess, storage: Storage) -> None:
     assert await garbage.sweep() == 0
     rows = [row async for row in storage.query(names.HOUSEKEEPING, "candidates|workitems")]
     assert rows == [], "nothing is remembered of what is gone"
+
+
+async def test_ups_94_the_timer_sweeps(process: NewProcess, storage: Storage) -> None:
+    """UPS-94"""
+    one = process("one")
+    await create(one, short() | LARGE)
+    await update(one, {"00091001": text("LO", "new")})
+    for _ in range(2):
+        one.clock.ahead += 2 * DAY
+        assert len(await blobs(storage)) == 2
+        await maintenance.housekeeping(one.services)
+    assert len(await blobs(storage)) == 1
+    assert (await read(one))["00091001"] == text("LO", "new")
 
 
 async def test_ups_94_a_writer_that_slept(process: NewProcess, storage: Storage) -> None:
