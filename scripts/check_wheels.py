@@ -38,7 +38,6 @@ PLATFORMS = {
     "linux-x86_64": Platform(tuple(f"{one}_x86_64" for one in GLIBC), "linux", "Linux", "x86_64"),
     "linux-arm64": Platform(tuple(f"{one}_aarch64" for one in GLIBC), "linux", "Linux", "aarch64"),
     "macos-arm64": Platform(("macosx_14_0_arm64",), "darwin", "Darwin", "arm64"),
-    "macos-x86_64": Platform(("macosx_14_0_x86_64",), "darwin", "Darwin", "x86_64"),
     "windows": Platform(("win_amd64",), "win32", "Windows", "AMD64"),
 }
 
