@@ -4,6 +4,9 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOOPBACK_ADDRESSES = frozenset({"127.0.0.1", "::1"})
+
 
 def origin(request: Request, public_url: str) -> str:
     """Scheme and host: those of `public_url` if that is set, else what proxies say, else what the request says."""
@@ -11,7 +14,7 @@ def origin(request: Request, public_url: str) -> str:
         return public_url.rstrip("/")
     headers = request.headers
     scheme = _first(headers.get("x-forwarded-proto")) or request.scope["scheme"]
-    return f"{scheme}://{_first(headers.get('x-forwarded-host')) or headers.get('host') or _address(request)}"
+    return f"{scheme}://{_first(headers.get('x-forwarded-host')) or _host(request)}"
 
 
 def api_url(request: Request, version: str, partition: str | None, public_url: str) -> str:
@@ -32,6 +35,19 @@ def request_url(request: Request, public_url: str) -> str:
 
 def _first(header: str | None) -> str:
     return (header or "").partition(",")[0].strip()
+
+
+def _host(request: Request) -> str:
+    """The `Host` header. Some clients leave the port out of it; for a server that they reach at a loopback address,
+    without a host in between, it can be told from the connection."""
+    host = request.headers.get("host")
+    if not host:
+        return _address(request)
+    if host.lower() not in _LOOPBACK or "x-ms-invocation-id" in request.headers:
+        return host
+    address, port = request.scope.get("server") or ("", None)
+    usual = 443 if request.scope["scheme"] == "https" else 80
+    return f"{host}:{port}" if address in _LOOPBACK_ADDRESSES and port not in (None, usual) else host
 
 
 def _address(request: Request) -> str:
