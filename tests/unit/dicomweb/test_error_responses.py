@@ -8,6 +8,7 @@ from shared.dicomweb.error_responses import INTERNAL_ERROR, error_response, unsu
 from shared.errors import (
     Conflict,
     DicomServiceError,
+    Forbidden,
     InvalidIdentifier,
     InvalidParameter,
     InvalidRequest,
@@ -15,6 +16,7 @@ from shared.errors import (
     NotAcceptable,
     NotFound,
     TooLarge,
+    Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.unit
         (InvalidRequest("why"), 400, "why"),
         (InvalidParameter("Limit", "Why."), 400, "The query parameter 'Limit' is invalid. Why."),
         (InvalidIdentifier("StudyInstanceUid"), 400, str(InvalidIdentifier("StudyInstanceUid"))),
+        (Unauthenticated("Bearer"), 401, ""),
+        (Forbidden(), 403, "Authorization failed."),
         (NotFound.resource("study"), 404, "The specified study cannot be found."),
         (NotFound.resource("series"), 404, "The specified series cannot be found."),
         (NotFound.resource("instance"), 404, "The specified instance cannot be found."),
@@ -72,6 +76,11 @@ def test_when_to_come_back() -> None:
 def test_allowed_methods() -> None:
     """PLT-06"""
     assert error_response(MethodNotAllowed({"GET": 1, "POST": 2})).headers["allow"] == "GET, POST"
+
+
+def test_challenge() -> None:
+    """PLT-35"""
+    assert error_response(Unauthenticated('Bearer realm="x"')).headers["www-authenticate"] == 'Bearer realm="x"'
 
 
 def test_unsupported_version() -> None:
