@@ -2,8 +2,7 @@
 
 import asyncio
 import gc
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .clock import Clock, wall_clock
 from .services import maintenance
@@ -21,8 +20,6 @@ from .storage.primitives import Storage
 from .storage.projections import Projections
 from .storage.table_file import TableFile
 from .storage.workitems import Workitems
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -43,6 +40,10 @@ class Services:
     tags: TagMemory
     table_file: TableFile
     codecs: Codecs
+    repairs: maintenance.Repairs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.repairs = maintenance.Repairs(self)
 
     async def reset(self) -> None:
         """Empties the store, and what this process remembers of it."""
@@ -53,6 +54,7 @@ class Services:
 
     async def close(self) -> None:
         """Finishes what runs and closes the connections."""
+        await self.repairs.close()
         await self.committer.close()
         await self.codecs.close()
         await self.storage.close()
@@ -62,9 +64,14 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
     """The services over a storage that is open."""
     memory = StudyMemory()
     files = open_files(settings_, storage, clock)
-    feed = ChangeFeed(storage, clock, on_loss=memory.clear, guarded=settings_.worker_processes > 1)
+
+    def storage_lost_entries() -> None:
+        memory.clear()
+        made.repairs.soon(maintenance.AFTER_LOSS_SECONDS)
+
+    feed = ChangeFeed(storage, clock, on_loss=storage_lost_entries, guarded=settings_.worker_processes > 1)
     projections = Projections(storage)
-    return Services(
+    made = Services(
         settings=settings_,
         clock=clock,
         storage=storage,
@@ -80,6 +87,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         table_file=TableFile(settings_),
         codecs=Codecs(settings_.codec_processes, settings_.codec_timeout_seconds),
     )
+    return made
 
 
 async def open_services(settings_: Settings, clock: Clock = wall_clock) -> Services:
@@ -94,12 +102,11 @@ async def open_services(settings_: Settings, clock: Clock = wall_clock) -> Servi
 
 
 class _Process:
-    """The services of this process, the attempt to open them, and the repair that they begin with."""
+    """The services of this process, and the attempt to open them."""
 
     def __init__(self) -> None:
         self.services: Services | None = None
         self.opening: asyncio.Task[Services] | None = None
-        self.repairing: asyncio.Task[None] | None = None
 
 
 _process = _Process()
@@ -127,22 +134,12 @@ async def _open() -> Services:
     # 50 ms, whenever a request has made many objects.
     gc.collect()
     gc.freeze()
-    _process.repairing = asyncio.create_task(_repair(opened))
+    opened.repairs.soon(0)  # whatever dead processes left open
     return opened
-
-
-async def _repair(opened: Services) -> None:
-    """At the start: whatever dead processes left open, in the background."""
-    try:
-        await maintenance.repair(opened)
-    except Exception:
-        log.exception("The repair at the start failed; the timer repeats it.")
 
 
 async def close_services() -> None:
     """Ends what `services` began; for hosts that stop in good order."""
-    if _process.repairing is not None:
-        _process.repairing.cancel()
     if _process.services is not None:
         await _process.services.close()
         _process.services = None

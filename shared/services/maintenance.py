@@ -1,5 +1,6 @@
 """What the timer does: repair, expiry of studies, housekeeping."""
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from ..composition import Services
 
 log = logging.getLogger(__name__)
+
+LONGEST_SECONDS = 60.0
+"""Between two attempts at a repair."""
+
+AFTER_LOSS_SECONDS = 3.0
+"""How long writers that are under way have to finish by themselves."""
 
 
 async def repair(services: "Services") -> int:
@@ -49,3 +56,33 @@ async def run(services: "Services") -> None:
     await repair(services)
     await resume_stalled(services)
     await housekeeping(services)
+
+
+class Repairs:
+    """Repairs in the background: at the start, and when storage turns out to have lost its last seconds, so that what
+    it forgot to be finished does not wait for the timer."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+        self.task: asyncio.Task[None] | None = None
+
+    def soon(self, seconds: float) -> None:
+        """One repair, `seconds` from now, and again later if it fails; not a second one while one is due."""
+        if self.task is None or self.task.done():
+            self.task = asyncio.create_task(self._run(seconds))
+
+    async def _run(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await repair(self._services)
+                return
+            except Exception:
+                log.exception("A repair failed; it is tried again.")
+                seconds = min(2 * max(seconds, 1), LONGEST_SECONDS)
+
+    async def close(self) -> None:
+        """Gives up what is due or under way; the next start sees to it."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..clock import Clock, Ticks
-from .feed_append import FeedAppender
+from .feed_append import FeedAppender, Owed
 from .feed_reader import FeedReader
 from .feed_tail import FeedTail
 from .memory import StudyKey
@@ -46,9 +46,10 @@ class ChangeFeed:
                 return True
         return False
 
-    async def append(self, study: StudyKey, events: tuple[Event, ...]) -> None:
-        """Returns when every event is in the feed, once, whoever put it there; raises `Unavailable`."""
-        await self._appender.append(study, events)
+    async def append(self, study: StudyKey, events: tuple[Event, ...], owed: Owed) -> None:
+        """Returns when every event that is `owed` is in the feed, once, whoever put it there; raises `Unanswered`
+        (rule 17)."""
+        await self._appender.append(study, events, owed)
 
     async def page(self, start: Ticks, end: Ticks | None, offset: int, limit: int) -> list[FeedEntry]:
         """At most `limit` entries with `start` <= time < `end`, the first `offset` of them skipped (CHG-07, CHG-08)."""

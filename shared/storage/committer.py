@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from ..clock import Clock, Ticks
-from ..errors import NotFound
+from ..errors import NotFound, Unavailable
 from . import metadata_packing
 from .attempt import Storing
 from .change_feed import ChangeFeed
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 QUIET_SECONDS = 2.0
 """How long a study is left alone before what is done is cleared off its row (rule 18)."""
+
+LONGEST_SECONDS = 60.0
+"""Between two attempts to see to what is owed for a study while storage is away."""
 
 
 class Committer:
@@ -48,8 +51,9 @@ class Committer:
         self._settler = Settler(storage, memory, feed, projections, clock)
         self._finisher = Finisher(storage, memory, feed, self._settler, clock)
         self._loop = CommitLoop(storage, memory, feed, self._settler, self._finisher, clock)
-        self._lanes = Lanes(self._store_group, self._schedule_clear)
-        self._clears: dict[StudyKey, asyncio.TimerHandle] = {}
+        self._lanes = Lanes(self._store_group, self._fell_quiet)
+        self._tidying: dict[StudyKey, asyncio.TimerHandle] = {}
+        self._closing = False
 
     # ---------------------------------------------------------------- store
 
@@ -110,15 +114,15 @@ class Committer:
     async def _store_group(self, study: StudyKey, group: list[Waiting]) -> None:
         change = StoreInstances(self._storage, self._settler, study, [each.item for each in group])
         try:
-            self._cancel_clear(study)
+            self._cancel_tidying(study)
             result = await self._loop.commit(study, change, self._memory.recall(study))
             stored = change.items if isinstance(result, Committed) else []
             outcomes = {id(item): item.outcome for item in stored}
             refused = [each.item for each in group if id(each.item) not in outcomes]
             await self._discard(refused)
-            await self._settler.settle(study, result.view)
+            await self._settle(study, result)
         except Exception as error:
-            self._distrust()
+            self._distrust(study)
             for each in group:
                 if not each.done.done():
                     each.done.set_exception(error)
@@ -160,17 +164,25 @@ class Committer:
         """Carries out a deletion when it is the study's turn; whether anything was deleted."""
 
         async def deletion() -> bool:
-            self._cancel_clear(study)
+            self._cancel_tidying(study)
             await self._feed.freshen()
             result = await self._loop.commit(study, change, await change.look(rows=True))
             view = result.view
             if isinstance(result, Committed) and view.row and view.row.deleting:
                 await self._finisher.finish(study, change.operation)
             else:
-                await self._settler.settle(study, view)
+                await self._settle(study, result)
             return not isinstance(result, Refused)
 
         return await self._in_turn(study, deletion)
+
+    async def _settle(self, study: StudyKey, result: Committed | Refused) -> None:
+        """Settles the study and makes sure that what was committed is still there (storage may have been restarted)."""
+        settled = await self._settler.settle(study, result.view)
+        if isinstance(result, Committed) and result.view.row is not None:
+            last = settled.row.last if settled.row else 0
+            if last < result.view.row.last:
+                raise Unavailable("Storage has lost what it had acknowledged.")
 
     # ---------------------------------------------------------------- repair
 
@@ -178,14 +190,21 @@ class Committer:
         """Finishes whatever a dead process left open on the study: deletion, feed, search (rule 26)."""
         study_ = (partition, study)
 
-        async def finish_and_clear() -> None:
-            view = await self._settler.read(study_)
-            while view.row and view.row.deleting:
-                await self._finisher.finish(study_, view.row.deleting.id)
-                view = await self._settler.read(study_)
-            await self._settler.clear(study_, await self._settler.settle(study_, view))
+        async def read_and_tidy() -> None:
+            self._memory.forget(study_)
+            await self._tidy(study_)
 
-        await self._in_turn(study_, finish_and_clear)
+        await self._in_turn(study_, read_and_tidy)
+
+    async def _tidy(self, study: StudyKey) -> None:
+        """Finishes, settles and clears the study row as it stands, or as this process knows it."""
+        view = self._memory.recall(study)
+        if view.row is None:
+            view = await self._settler.read(study)
+        while view.row and view.row.deleting:
+            await self._finisher.finish(study, view.row.deleting.id)
+            view = await self._settler.read(study)
+        await self._settler.clear(study, await self._settler.settle(study, view))
 
     async def _in_turn(self, study: StudyKey, work: Callable[[], Awaitable[T]]) -> T:
         """Runs `work` when it is the study's turn in this process."""
@@ -195,7 +214,7 @@ class Committer:
             try:
                 result = await work()
             except Exception as error:
-                self._distrust()
+                self._distrust(study)
                 if not done.done():
                     done.set_exception(error)
             else:
@@ -205,40 +224,47 @@ class Committer:
         self._lanes.enter(study, Turn(run))
         return await done
 
-    def _distrust(self) -> None:
-        """After a failure nothing that is remembered is sure: storage may have lost its last seconds (rule 7)."""
+    def _distrust(self, study: StudyKey) -> None:
+        """After a failure nothing that is remembered is sure: storage may have lost its last seconds (rule 7). What may
+        be owed for the study is seen to as soon as storage is back."""
         self._memory.clear()
         self._feed.forget()
+        self._tidy_later(study, QUIET_SECONDS)
 
     # ---------------------------------------------------------------- clearing
 
-    def _schedule_clear(self, study: StudyKey) -> None:
-        view = self._memory.recall(study)
-        if view.row is None or not view.row.dirty or view.unfed or view.unprojected:
-            return
-        self._cancel_clear(study)
-        loop = asyncio.get_running_loop()
-        self._clears[study] = loop.call_later(QUIET_SECONDS, self._enter_clear, study)
+    def _fell_quiet(self, study: StudyKey) -> None:
+        if study not in self._tidying and self._memory.recall(study).dirty:
+            self._tidy_later(study, QUIET_SECONDS)
 
-    def _cancel_clear(self, study: StudyKey) -> None:
-        handle = self._clears.pop(study, None)
+    def _tidy_later(self, study: StudyKey, seconds: float) -> None:
+        self._cancel_tidying(study)
+        loop = asyncio.get_running_loop()
+        self._tidying[study] = loop.call_later(seconds, self._enter_tidying, study, seconds)
+
+    def _cancel_tidying(self, study: StudyKey) -> None:
+        handle = self._tidying.pop(study, None)
         if handle is not None:
             handle.cancel()
 
-    def _enter_clear(self, study: StudyKey) -> None:
-        self._clears.pop(study, None)
+    def _enter_tidying(self, study: StudyKey, seconds: float) -> None:
+        self._tidying.pop(study, None)
 
-        async def clear() -> None:
+        async def tidy() -> None:
             try:
-                await self._settler.clear(study, self._memory.recall(study))
+                await self._tidy(study)
             except Exception:
-                self._distrust()
+                self._memory.clear()
+                self._feed.forget()
+                if not self._closing:
+                    self._tidy_later(study, min(2 * seconds, LONGEST_SECONDS))
 
-        self._lanes.enter(study, Turn(clear))
+        self._lanes.enter(study, Turn(tidy))
 
     async def close(self) -> None:
         """Clears what is done without waiting for quiet, and lets what runs end."""
-        for study in list(self._clears):
-            self._cancel_clear(study)
-            self._enter_clear(study)
+        self._closing = True
+        for study in list(self._tidying):
+            self._cancel_tidying(study)
+            self._enter_tidying(study, QUIET_SECONDS)
         await self._lanes.drain()

@@ -1,6 +1,7 @@
 """Appending to the change feed (protocol, section 5)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..clock import Clock
@@ -25,14 +26,22 @@ from .primitives import (
 )
 from .rows import Event
 
-MOST_UNANSWERED = 8
-"""Attempts without an answer in a row before an append gives up; what is pending stays pending."""
+Owed = Callable[[Event], Awaitable[bool]]
+"""Whether the study row still lists the event as pending; reads it again if the last look is too long ago."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Owing:
+    """An event on its way into the feed."""
+
+    study: StudyKey
+    event: Event
+    owed: Owed
 
 
 @dataclass(slots=True)
 class _Waiting:
-    study: StudyKey
-    events: tuple[Event, ...]
+    owing: list[_Owing]
     done: asyncio.Future[None]
 
 
@@ -47,11 +56,16 @@ class FeedAppender:
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def append(self, study: StudyKey, events: tuple[Event, ...]) -> None:
-        """Returns when every event is in the feed, once, whoever put it there; raises `Unavailable`."""
+    async def append(self, study: StudyKey, events: tuple[Event, ...], owed: Owed) -> None:
+        """Returns when every event that is `owed` is in the feed, once, whoever put it there.
+
+        Raises `Unanswered` when a write got no answer, or storage has lost entries: whether the events are still owed
+        has to be read before the next attempt. Raises `Unavailable` when storage cannot be reached.
+        """
         if not events:
             return
-        waiting = _Waiting(study, events, asyncio.get_running_loop().create_future())
+        owing = [_Owing(study, event, owed) for event in events]
+        waiting = _Waiting(owing, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -68,7 +82,7 @@ class FeedAppender:
     async def _carry(self, batch: list[_Waiting]) -> None:
         try:
             async with self._tail.lock:
-                await self._append([(waiting.study, event) for waiting in batch for event in waiting.events])
+                await self._append([owing for waiting in batch for owing in waiting.owing])
         except BaseException as error:
             self._tail.forget()
             for waiting in batch:
@@ -81,7 +95,7 @@ class FeedAppender:
                 if not waiting.done.done():
                     waiting.done.set_result(None)
 
-    async def _append(self, pending: list[tuple[StudyKey, Event]]) -> None:
+    async def _append(self, pending: list[_Owing]) -> None:
         """Looks through all positions after the lowest `after`, then takes the one behind the end.
 
         An insert at `end` + 1 succeeds only if nothing is there, and everything before it was looked through: an event
@@ -89,50 +103,36 @@ class FeedAppender:
         """
         await self._tail.locate()
         there = await self._already_there(pending)
-        unanswered = 0
         while True:
             pending = self._missing(pending, there)
+            pending = [each for each in pending if await each.owed(each.event)]
             if not pending:
                 return
             try:
                 pending = await self._insert(pending)
-                unanswered = 0
             except (EntityExists, EntityChanged):
                 await self._tail.read_on()
             except TransactionRefused as refusal:
                 if isinstance(refusal.cause, EntityMissing):  # the guard: storage has lost what was known to be there
-                    there |= await self._start_over(pending)
-                else:
-                    await self._tail.read_on()
-            except Unanswered:
-                unanswered += 1
-                if unanswered >= MOST_UNANSWERED:
-                    raise
-                await asyncio.sleep(0.05 * unanswered)
-                there |= await self._start_over(pending)
+                    raise Unanswered("The change feed has lost entries.") from refusal
+                await self._tail.read_on()
 
-    async def _start_over(self, pending: list[tuple[StudyKey, Event]]) -> set[str]:
-        """After a transport error nothing that was known of the end is sure (rule 7)."""
-        self._tail.forget()
-        await self._tail.locate()
-        return await self._already_there(pending)
-
-    async def _already_there(self, pending: list[tuple[StudyKey, Event]]) -> set[str]:
+    async def _already_there(self, pending: list[_Owing]) -> set[str]:
         """Which of the events stand between the lowest `after` and the first position that is remembered."""
-        lowest = min(self._tail.surely_before(event.after) for _, event in pending)
+        lowest = min(self._tail.surely_before(each.event.after) for each in pending)
         if lowest >= self._tail.seen:
             return set()
-        return await self._tail.look_for({event.id for _, event in pending}, lowest)
+        return await self._tail.look_for({each.event.id for each in pending}, lowest)
 
-    def _missing(self, pending: list[tuple[StudyKey, Event]], there: set[str]) -> list[tuple[StudyKey, Event]]:
+    def _missing(self, pending: list[_Owing], there: set[str]) -> list[_Owing]:
         """What is not in the feed, each event once, in order."""
-        missing: dict[str, tuple[StudyKey, Event]] = {}
-        for study, event in pending:
-            if event.id not in there and not self._tail.holds(event.id):
-                missing.setdefault(event.id, (study, event))
+        missing: dict[str, _Owing] = {}
+        for each in pending:
+            if each.event.id not in there and not self._tail.holds(each.event.id):
+                missing.setdefault(each.event.id, each)
         return list(missing.values())
 
-    async def _insert(self, pending: list[tuple[StudyKey, Event]]) -> list[tuple[StudyKey, Event]]:
+    async def _insert(self, pending: list[_Owing]) -> list[_Owing]:
         """One transaction, up to the end of the feed's partition; what is left of `pending` after it."""
         tail = self._tail
         first = tail.end + 1
@@ -140,7 +140,7 @@ class FeedAppender:
         count = min(len(pending), left_in_partition(first), MOST_OPERATIONS - len(guard))
         timestamp = max(self._clock(), tail.timestamp, tail.seal.until if tail.seal else 0)
         entries = [
-            entry_of(*study, event, first + index, timestamp) for index, (study, event) in enumerate(pending[:count])
+            entry_of(*each.study, each.event, first + index, timestamp) for index, each in enumerate(pending[:count])
         ]
         operations: list[Operation] = [Insert(entry_entity(entry)) for entry in entries]
         if tail.seal:

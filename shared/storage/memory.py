@@ -41,6 +41,11 @@ class StudyView:
         """Marks that may not be in `studies` yet."""
         return tuple(mark for mark in self.row.unprojected if mark not in self.projected) if self.row else ()
 
+    @property
+    def dirty(self) -> bool:
+        """Whether the row lists anything as not finished."""
+        return self.row is not None and self.row.dirty
+
     def settled(self) -> "StudyView":
         """The same, all that is pending being known to be done."""
         row = self.row or StudyRow()

@@ -7,7 +7,7 @@ attribute in its normal form, for filters, and the original elements, for result
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 
 import orjson
@@ -42,7 +42,6 @@ _LAST_MONTH = 999999
 SERIES_UID_PROPERTY = projected_name("0020000E")
 """Of the row of a series: keys begin with the time, so that a UID alone does not lead to one."""
 
-MOST_UNANSWERED = 8
 MOST_KNOWN = 10_000
 
 
@@ -99,8 +98,12 @@ class Projections:
         self._storage = storage
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
-    async def write(self, study: StudyKey, shown: Iterable[Shown]) -> None:
-        """Answers each mark, unless the row is newer already; raises `Unavailable` (rules 19 and 20)."""
+    async def write(self, study: StudyKey, shown: Iterable[Shown], recent: Callable[[], bool]) -> None:
+        """Answers each mark, unless the row is newer already (rules 19 and 20).
+
+        Raises `Unanswered` when a write got no answer, or `recent` says before one that the marks were read too long
+        ago: whether they still stand has to be read before the next (rule 21).
+        """
         groups: dict[str, list[Entity]] = {}
         blind: set[str] = set()
         for each in shown:
@@ -110,15 +113,14 @@ class Projections:
                 blind.add(entity.row)
         await asyncio.gather(
             *(
-                self._write_rows(entities[start : start + MOST_OPERATIONS], blind)
+                self._write_rows(entities[start : start + MOST_OPERATIONS], blind, recent)
                 for entities in groups.values()
                 for start in range(0, len(entities), MOST_OPERATIONS)
             )
         )
 
-    async def _write_rows(self, entities: list[Entity], blind: set[str]) -> None:
+    async def _write_rows(self, entities: list[Entity], blind: set[str], recent: Callable[[], bool]) -> None:
         """The rows of one partition in one transaction: what begins a life without reading, the rest after it."""
-        unanswered = 0
         trusting = True
         while True:
             found = await asyncio.gather(*(self._operation(entity, trusting, blind) for entity in entities))
@@ -126,6 +128,8 @@ class Projections:
             operations = [operation for operation in found if operation]
             if not operations:
                 return
+            if not recent():
+                raise Unanswered("The study row was read too long ago.")
             try:
                 if len(operations) == 1:
                     etags = [await self._storage.write(names.STUDIES, operations[0])]
@@ -133,11 +137,6 @@ class Projections:
                     etags = await self._storage.transact(names.STUDIES, operations)
             except (TransactionRefused, EntityExists, EntityMissing, EntityChanged):
                 trusting = False
-            except Unanswered:
-                trusting = False
-                unanswered += 1
-                if unanswered >= MOST_UNANSWERED:
-                    raise
             else:
                 self._remember(entities, etags)
                 return

@@ -43,7 +43,10 @@ async def check_store(services: Services, storage: Storage) -> list[FeedEntry]:
             assert before.action is not Action.DELETE, f"{entry} of what was deleted"
         newest[entry.key] = entry
     living = {key: entry for key, entry in newest.items() if entry.action is not Action.DELETE}
-    assert living.keys() == rows.keys(), "the feed knows what is there"
+    unknown = [(key, row.version) for key, row in rows.items() if key not in living]
+    assert not unknown, f"the feed knows what is there: {unknown}"
+    absent = [entry for key, entry in living.items() if key not in rows]
+    assert not absent, f"what the feed shows is there: {absent}"
     for key, row in rows.items():
         assert living[key].version == row.version, f"the newest entry of {key} is the current one"
     await _check_search(services, rows.keys())

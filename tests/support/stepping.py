@@ -220,8 +220,9 @@ class Process:
     def kill(self) -> None:
         """Nothing of the process takes place from here on."""
         self.gate.dead = True
-        for task in self.tasks:
-            task.cancel()
+        for task in (*self.tasks, self.services.repairs.task):
+            if task is not None:
+                task.cancel()
         for step in list(self.gate.steps):
             step.done.cancel()
 
