@@ -93,3 +93,6 @@ ALL_RESULT: Mapping[Level, frozenset[str]] = {
     ),
 }  # fmt: skip
 """What `includefield=all` adds to the default (QRY-55)."""
+
+STUDY_DETAILS = ALL_RESULT[Level.STUDY] | {MODALITY}
+"""What lists of studies are most often asked to show of the newest instance of a study (QRY-54)."""

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from . import transfer_syntaxes as ts
-from .attributes import INDEXED, Level
+from .attributes import INDEXED, STUDY_DETAILS, Level
 from .data_set import DataSet
 from .elements import read_elements
 from .file_meta import EncodedDataSet, open_file
@@ -29,6 +31,9 @@ Attributes = dict[str, dict[str, Any]]
 VALIDATION_WARNING = 1
 IMPLICIT_VR_WARNING = 45063
 
+MOST_DETAILS = 2000
+"""Bytes of `study_details` as JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedInstance:
@@ -40,7 +45,8 @@ class ParsedInstance:
     asks for the HTTP header of STO-81. `has_preamble`: `DICM` is at byte 128, and what is before is no part of the
     instance (STO-101). `metadata` is a DICOM JSON object (RET-61), without the attributes that are at fault (STO-77).
     The attributes are the searchable ones with a value that can be indexed, by tag (STO-78, STO-103). `frames` is a
-    packed `FrameTable`, empty if there are none.
+    packed `FrameTable`, empty if there are none. `study_details` are those of `STUDY_DETAILS` that are in the metadata;
+    None if they are too long to be kept twice.
     """
 
     study: str
@@ -58,6 +64,7 @@ class ParsedInstance:
     study_attributes: Attributes
     series_attributes: Attributes
     frames: bytes
+    study_details: Attributes | None
 
 
 def parse_instance(
@@ -85,6 +92,7 @@ def _parsed(data_set: DataSet, encoded: EncodedDataSet, verdict: Verdict, *, war
     elements = data_set.elements
     for tag in verdict.left_out:
         elements.pop(f"{tag:08X}", None)
+    details = _details(elements)
     warning = VALIDATION_WARNING if verdict.comments and warn else None
     if encoded.implicit or encoded.transfer_syntax == ts.IMPLICIT_LITTLE_ENDIAN:
         warning = IMPLICIT_VR_WARNING
@@ -104,10 +112,19 @@ def _parsed(data_set: DataSet, encoded: EncodedDataSet, verdict: Verdict, *, war
         study_attributes=_indexed(elements, Level.STUDY),
         series_attributes=_indexed(elements, Level.SERIES),
         frames=table.pack() if table else b"",
+        study_details=details,
     )
 
 
 _NAMED = frozenset((SOP_CLASS_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID))
+
+
+def _details(elements: Attributes) -> Attributes | None:
+    details = {tag: elements[tag] for tag in STUDY_DETAILS & elements.keys()}
+    try:
+        return dict(sorted(details.items())) if len(orjson.dumps(details)) <= MOST_DETAILS else None
+    except TypeError:  # sequences too deep for orjson
+        return None
 
 
 def _indexed(elements: Attributes, level: Level) -> Attributes:

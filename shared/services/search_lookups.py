@@ -42,10 +42,12 @@ class Lookups:
         return {study: self._series[study] for study in wanted}
 
     async def newest_of_studies(self, studies: Iterable[str]) -> dict[str, InstanceKey]:
-        """The instance of each study that was stored last (QRY-54)."""
-        wanted = sorted(set(studies))
-        found = await in_parallel(lambda study: self.index.instances(self.partition, study), wanted)
-        return {study: records[-1].key for study, records in zip(wanted, found, strict=True) if records}
+        """The instance of each study that was stored last (QRY-54): its row names it, unless that one was deleted."""
+        known = {study: record.newest for study, record in (await self.studies(studies)).items()}
+        unnamed = [study for study, newest in known.items() if newest is None]
+        found = await in_parallel(lambda study: self.index.instances(self.partition, study), unnamed)
+        known.update({study: records[-1].key for study, records in zip(unnamed, found, strict=True) if records})
+        return {study: newest for study, newest in known.items() if newest is not None}
 
     async def newest_of_series(self, series: Iterable[tuple[str, str]]) -> dict[tuple[str, str], InstanceKey]:
         """The instance of each series (study, series) that was stored last; one query for the series of a study."""
@@ -65,7 +67,7 @@ class Lookups:
         found: dict[InstanceKey, Metadata] = {}
         left = list(dict.fromkeys(keys))
         for _ in range(MOST_ATTEMPTS):
-            records = list((await self.index.current(left, metadata=True)).values())
+            records = await self._current(left)
             texts = await in_parallel(self._text, records)
             found.update(
                 (record.key, orjson.loads(text))
@@ -76,6 +78,13 @@ class Lookups:
             if not left:
                 break
         return found
+
+    async def _current(self, keys: Iterable[InstanceKey]) -> list[InstanceRecord]:
+        studies: dict[str, list[InstanceKey]] = {}
+        for key in keys:
+            studies.setdefault(key.study, []).append(key)
+        found = await in_parallel(lambda some: self.index.current(some, metadata=True), studies.values())
+        return [record for records in found for record in records.values()]
 
     async def _text(self, record: InstanceRecord) -> bytes | None:
         """None for an instance that was replaced or deleted since it was read."""

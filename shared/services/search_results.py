@@ -4,8 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..dicom.attributes import ALL_RESULT, DEFAULT_RESULT, INDEXED, MODALITIES_IN_STUDY, MODALITY, UID_TAGS, Level
+from ..dicom.attributes import (
+    ALL_RESULT,
+    DEFAULT_RESULT,
+    INDEXED,
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    STUDY_DETAILS,
+    UID_TAGS,
+    Level,
+)
 from ..dicomweb.search_parameters import Search
+from ..storage.newest import details_of
 from ..storage.records import Attributes, InstanceKey, SeriesRecord
 from .search_criteria import form_of
 from .search_lookups import Lookups, Metadata
@@ -95,12 +105,7 @@ async def items(search: Search, found: Sequence[Found], lookups: Lookups) -> lis
 
 
 async def _study_items(shown: Columns, found: Sequence[Found], lookups: Lookups) -> list[Item]:
-    studies = [each.study for each in found]
-    newest: Mapping[str, Metadata] = {}
-    if shown.instance:
-        keys = await lookups.newest_of_studies(studies)
-        texts = await lookups.metadata(keys.values())
-        newest = {study: texts[key] for study, key in keys.items() if key in texts}
+    newest = await _newest_of_studies(shown, found, lookups) if shown.instance else {}
     computed = await _computed(shown, found, lookups)
     return [
         _item(
@@ -111,6 +116,17 @@ async def _study_items(shown: Columns, found: Sequence[Found], lookups: Lookups)
         )
         for each, extra in zip(found, computed, strict=True)
     ]
+
+
+async def _newest_of_studies(shown: Columns, found: Sequence[Found], lookups: Lookups) -> dict[str, Metadata]:
+    """What is shown of the newest instance of each study, read only where the row of the study does not have it."""
+    newest: dict[str, Metadata] = {}
+    if shown.instance <= STUDY_DETAILS:
+        rows = ((each.study, details_of(each.attributes)) for each in found)
+        newest = {study: details for study, details in rows if details is not None}
+    keys = await lookups.newest_of_studies(each.study for each in found if each.study not in newest)
+    texts = await lookups.metadata(keys.values())
+    return newest | {study: texts[key] for study, key in keys.items() if key in texts}
 
 
 async def _series_items(shown: Columns, found: Sequence[Found], lookups: Lookups) -> list[Item]:

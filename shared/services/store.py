@@ -91,6 +91,7 @@ class _Received:
             series_attributes=parsed.series_attributes,
             metadata=parsed.metadata,
             frames=parsed.frames,
+            study_details=parsed.study_details,
             tag_values=tag_values(tags, parsed.metadata)[0] if tags else TagValues(),
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from ..clock import Ticks
 from .memory import StudyKey, StudyView
+from .newest import goes, naming, with_details, without_details
 from .primitives import ANY, Delete, Insert, Operation, Replace
 from .records import Action, Attributes, InstanceKey, NewInstance, Outcome
 from .rows import (
@@ -149,6 +150,8 @@ def store_attempt(
         there = series.get(key.series) or view.series.get(key.series)
         of_series = item.new.series_attributes | stamped(item.new.tag_values.series, version)
         series[key.series] = _with_instance(there, version, held is None, of_series)
+    newest = items[-1]
+    attributes = with_details(attributes, newest.new.study_details)
     created = draft.base.created if alive else draft.version
     if not alive or differ(attributes, draft.base.attributes):
         draft.marks.append(Mark("", created, draft.version))
@@ -167,6 +170,7 @@ def store_attempt(
         attributes=attributes,
         pending=(*view.unfed, *draft.events),
         unprojected=_marks(view, draft.marks),
+        newest=naming(newest.key.series, newest.key.instance),
     )
     operations = [_guard(study, view, row)]
     for uid, series_row in series.items():
@@ -192,15 +196,17 @@ def delete_attempt(
     draft = _draft(view, operation, now, after)
     series, rows = _removals(study, view, doomed, draft)
     live = view.row.live - len(doomed)
-    if not live:
+    left = view.row if live else replace(view.row, attributes={}, newest="")
+    if goes(left.newest, ((each.series, each.instance) for each in doomed)):
+        left = _without_newest(left)
+    if not live or left.attributes != view.row.attributes:
         draft.marks.append(Mark("", view.row.created, draft.version))
     row = replace(
-        view.row,
+        left,
         last=draft.version + len(doomed) - 1,
         live=live,
         pending=(*view.unfed, *draft.events),
         unprojected=_marks(view, draft.marks),
-        attributes=view.row.attributes if live else {},
         expiry=view.row.expiry if live else None,
     )
     return Attempt(row, series, [_guard(study, view, row), *rows], after)
@@ -210,17 +216,21 @@ def mark_attempt(study: StudyKey, view: StudyView, series: str, operation: str, 
     """Says that the study, or one series of it, is being deleted: from here on it is gone for readers (rule 23)."""
     assert view.row is not None
     draft = _draft(view, operation, now, after)
+    left = view.row
     if series:
         there = view.series[series]
         assert there is not None
         draft.marks.append(Mark(series, there.created, draft.version))
+        if left.newest.startswith(naming(series, "")):
+            left = _without_newest(left)
     else:
+        left = replace(left, attributes={}, newest="")
+    if not series or left.attributes != view.row.attributes:
         draft.marks.append(Mark("", view.row.created, draft.version))
     row = replace(
-        view.row,
+        left,
         last=draft.version,
         deleting=Deletion(operation, series),
-        attributes=view.row.attributes if series else {},
         expiry=view.row.expiry if series else None,
         pending=view.unfed,
         unprojected=_marks(view, draft.marks),
@@ -253,6 +263,10 @@ def piece_attempt(
         unprojected=_marks(view, draft.marks),
     )
     return Attempt(row, series, [_guard(study, view, row), *rows], after)
+
+
+def _without_newest(row: StudyRow) -> StudyRow:
+    return replace(row, attributes=without_details(row.attributes), newest="")
 
 
 def _removals(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from . import metadata_packing, names
 from .files import Files
 from .memory import StudyKey
+from .newest import named
 from .primitives import BlobMissing, Entity, Storage
 from .records import InstanceKey, InstanceRecord, SeriesRecord, StudyRecord
 from .rows import (
@@ -27,7 +28,7 @@ from .rows import (
     study_row,
 )
 
-_STUDY_PROPERTIES = ("last", "created", "live", "expiry", "a", "deleting")
+_STUDY_PROPERTIES = ("last", "created", "live", "expiry", "a", "deleting", "newest")
 _SERIES_ROWS = ("series|", None)
 """The rows of all series of a study and, behind them, its own."""
 
@@ -202,4 +203,5 @@ class Index:
 
 
 def _study_record(partition: str, study: str, row: StudyRow) -> StudyRecord:
-    return StudyRecord(partition, study, row.created, row.last, row.live, row.attributes, row.expiry)
+    newest = named(partition, study, row.newest)
+    return StudyRecord(partition, study, row.created, row.last, row.live, row.attributes, row.expiry, newest)

@@ -30,6 +30,7 @@ _PROPERTIES = (
     "pending",
     "unprojected",
     "deleting",
+    "newest",
 )
 
 

@@ -41,6 +41,7 @@ class NewInstance:
 
     `study_attributes` and `series_attributes` are the valid, non-empty searchable attributes of the instance.
     `metadata` is the DICOM JSON object that metadata retrieval gives; `frames` a packed `FrameTable`, empty without.
+    `study_details` are what lists of studies show of the instance while it is the newest one, None if not known.
     """
 
     key: InstanceKey
@@ -52,6 +53,7 @@ class NewInstance:
     metadata: bytes
     frames: bytes = b""
     tag_values: TagValues = field(default_factory=TagValues)
+    study_details: Attributes | None = None
 
 
 class Outcome(Enum):
@@ -74,6 +76,8 @@ class StudyRecord:
     instances: int
     attributes: Attributes
     expiry: Ticks | None
+    newest: InstanceKey | None = None
+    """The instance that was stored last; None if it was deleted since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,8 @@ class StudyRow:
     """The row that guards its partition: every change of the study replaces it under its ETag (rule 1).
 
     `last` is the greatest version given out and never goes back; `created` the version with which the present life of
-    the study began; `live` the number of instance rows.
+    the study began; `live` the number of instance rows; `newest` names the instance that was stored last, and is empty
+    after its deletion.
     """
 
     last: int = 0
@@ -152,6 +153,7 @@ class StudyRow:
     pending: tuple[Event, ...] = ()
     unprojected: tuple[Mark, ...] = ()
     deleting: Deletion | None = None
+    newest: str = ""
 
     @property
     def dirty(self) -> bool:
@@ -177,6 +179,8 @@ def study_entity(key: str, row: StudyRow) -> Entity:
         values["expiry"] = row.expiry
     if row.attributes:
         values["a"] = orjson.dumps(row.attributes).decode()
+    if row.newest:
+        values["newest"] = row.newest
     if row.pending:
         values["pending"] = pack_events(row.pending)
     if row.unprojected:
@@ -201,6 +205,7 @@ def study_row(entity: Entity) -> StudyRow:
         pending=unpack_events(_binary(entity, "pending")) if "pending" in values else (),
         unprojected=unpack_marks(_binary(entity, "unprojected")) if "unprojected" in values else (),
         deleting=Deletion(*deleting.split("|")) if deleting else None,
+        newest=str(values.get("newest", "")),
     )
 
 

@@ -15,7 +15,15 @@ import pytest_asyncio
 
 from shared.clock import wall_clock
 from shared.composition import Services, open_services
-from shared.dicom.attributes import ALL_RESULT, DEFAULT_RESULT, INDEXED, SEARCHABLE, UID_TAGS, Level
+from shared.dicom.attributes import (
+    ALL_RESULT,
+    DEFAULT_RESULT,
+    INDEXED,
+    SEARCHABLE,
+    STUDY_DETAILS,
+    UID_TAGS,
+    Level,
+)
 from shared.dicom.normal_form import normal_form
 from shared.dicomweb import search_parameters as parameters
 from shared.dicomweb.query_string import query_pairs, requested_fuzzy_matching, requested_page
@@ -123,6 +131,18 @@ class Reference:
         for entity, level in ((study, Level.STUDY), (series, Level.SERIES)):
             entity.instances.append(stored)
             entity.row |= indexed(elements, level)
+
+    def delete(self, key: InstanceKey) -> None:
+        """One of several of its series."""
+        self.instances = [each for each in self.instances if each.key != key]
+        for entity in (self.studies[key.study], self.series[key.study, key.series]):
+            entity.instances = [each for each in entity.instances if each.key != key]
+
+    def delete_series(self, study: str, series: str) -> None:
+        """One of several of its study."""
+        for each in list(self.series[study, series].instances):
+            self.delete(each.key)
+        del self.series[study, series]
 
     def delete_study(self, study: str) -> None:
         self.instances = [each for each in self.instances if each.key.study != study]
@@ -233,7 +253,7 @@ async def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def reference(services: Services) -> Reference:
-    """30 studies in mixed order, changed by later instances, some deleted and stored again."""
+    """30 studies in mixed order, changed by later instances, some deleted and stored again, or in part."""
     chance = random.Random(7)
     filled = Reference()
     keys = [
@@ -248,6 +268,16 @@ async def reference(services: Services) -> Reference:
     for study in ("1.2.3", "1.2.11"):
         await services.committer.delete(PARTITION, study)
         filled.delete_study(study)
+    for entity in [*filled.series.values()][::4]:
+        newest = entity.instances[-1].key
+        if len(entity.instances) > 1:
+            await services.committer.delete(PARTITION, newest.study, newest.series, newest.instance)
+            filled.delete(newest)
+    for study, entity in [*filled.studies.items()][::4]:
+        newest = entity.instances[-1].key
+        if any(each.key.series != newest.series for each in entity.instances):
+            await services.committer.delete(PARTITION, study, newest.series)
+            filled.delete_series(study, newest.series)
     again = InstanceKey(PARTITION, "1.2.3", "1.2.3.0", "1.2.3.3.0.0")
     await _store(services, filled, again, len(keys), chance)
     return filled
@@ -268,6 +298,7 @@ async def _store(
             elements[TAG_OF[keyword]] = element(keyword, chance.choice(values))
         elif kind < 0.9:
             elements[TAG_OF[keyword]] = {"vr": VR_OF[keyword]}
+    details = {tag: value for tag, value in elements.items() if tag in STUDY_DETAILS} if number % 5 else None
     new = NewInstance(
         key=key,
         file=f"{key.partition}/{key.study}/{key.series}/{key.instance}/{number}.dcm",
@@ -276,6 +307,7 @@ async def _store(
         study_attributes=indexed(elements, Level.STUDY),
         series_attributes=indexed(elements, Level.SERIES),
         metadata=orjson.dumps(elements),
+        study_details=details,
     )
     await services.committer.store([new], replace=False, expires=None, began=wall_clock())
     reference.store(key, number, elements)

@@ -43,6 +43,7 @@ def _new(study: str, series: str, instance: str, number: int, which: int) -> New
     of_study = {"00100020": {"vr": "LO", "Value": [f"P{number}"]}}
     of_series = {"00080060": {"vr": "CS", "Value": [("CT", "MR")[which - 1]]}}
     return NewInstance(
+        study_details=of_series,
         key=InstanceKey(PARTITION, study, series, instance),
         file=f"{PARTITION}/{study}/{series}/{instance}/x.dcm",
         size=1,
@@ -96,13 +97,40 @@ def find(services: Services, monkeypatch: pytest.MonkeyPatch) -> Find:
         ("StudyInstanceUID=1.5.7", 1, 1, 0),
         ("StudyInstanceUID=1.5.7,1.5.8,1.5.999", 2, 3, 0),
         ("ModalitiesInStudy=CT&PatientID=P7", 1, 0, 3),
-        ("includefield=00080060&PatientID=P7", 1, 1, 2),
+        ("includefield=00080060&limit=30", 30, 0, 1),
+        ("includefield=all&PatientID=P7", 1, 0, 1),
+        ("includefield=0008103E&PatientID=P7", 1, 2, 1),
     ],
 )
 async def test_requests_of_searches_for_studies(find: Find, query: str, items: int, gets: int, queries: int) -> None:
-    """QRY-01: one query for what filters find, point reads for UIDs; the newest instance is two more."""
+    """QRY-01, QRY-54: one query for what filters find, point reads for UIDs; the newest instance is two more, unless
+    what is asked of it is kept in the row of the study."""
     found, made_gets, made_queries = await find(parameters.STUDIES, query)
     assert (len(found), made_gets, made_queries) == (items, gets, queries)
+
+
+async def test_qry_54_the_newest_instance_is_deleted(services: Services, find: Find) -> None:
+    """QRY-54, STO-150: of the one that is the newest then, until the next store, more has to be read."""
+    study = "1.6.1"
+    for series in (1, 2):
+        new = _new(study, f"{study}.{series}", f"{study}.{series}.1", 100, series)
+        await services.committer.store([new], replace=False, expires=None, began=wall_clock())
+    query = "PatientID=P100&includefield=00080060"
+
+    async def modality() -> tuple[str, int, int]:
+        (item,), gets, queries = await find(parameters.STUDIES, query)
+        return item["00080060"]["Value"][0], gets, queries
+
+    assert await modality() == ("MR", 0, 1)
+    await services.committer.delete(PARTITION, study, f"{study}.2", f"{study}.2.1")
+    assert await modality() == ("CT", 2, 2)
+    again = _new(study, f"{study}.2", f"{study}.2.2", 100, 2)
+    await services.committer.store([again], replace=False, expires=None, began=wall_clock())
+    assert await modality() == ("MR", 0, 1)
+    await services.committer.delete(PARTITION, study, f"{study}.2")
+    assert await modality() == ("CT", 2, 2)
+    await services.committer.delete(PARTITION, study)
+    assert await find(parameters.STUDIES, query) == ([], 0, 1)
 
 
 async def test_qry_42_rows_read_for_series_uids(
