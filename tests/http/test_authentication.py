@@ -16,6 +16,7 @@ pytestmark = pytest.mark.integration
 OWNER, READER, NOBODY = "DICOM Data Owner", "DICOM Data Reader", "Nobody"
 REALM = f'resource_id="{AUDIENCE}", realm="{AUDIENCE}"'
 FORBIDDEN = (403, "Authorization failed.")
+WORKITEM = {"Content-Type": "application/dicom+json", "Accept": "*/*"}
 DICOM = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
 
 
@@ -129,13 +130,11 @@ REQUESTS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("write", "POST", "/v2/studies", {"headers": DICOM, "content": b"no file"}),
     ("write", "PUT", "/v2/studies/1.2", {"headers": DICOM, "content": b"no file"}),
     ("write", "POST", "/v2/studies/not-a-uid", {"headers": DICOM, "content": b"no file"}),
-    ("write", "POST", "/v2/workitems?1.2", {"headers": {"Content-Type": "application/dicom+json"}, "content": b"[{}]"}),
-    (
-        "write",
-        "PUT",
-        "/v2/workitems/1.2/state",
-        {"headers": {"Content-Type": "application/dicom+json"}, "content": b"[{}]"},
-    ),
+    ("write", "POST", "/v2/workitems?1.2", {"headers": WORKITEM, "content": b"[{}]"}),
+    ("write", "POST", "/v2/workitems/not-a-uid", {"headers": WORKITEM, "content": b"[{}]"}),
+    ("write", "PUT", "/v2/workitems/1.2", {"headers": WORKITEM, "content": b"[{}]"}),
+    ("write", "PUT", "/v2/workitems/1.2/state", {"headers": WORKITEM, "content": b"[{}]"}),
+    ("write", "POST", "/v2/workitems/1.2/cancelrequest", {"headers": WORKITEM, "content": b"[{}]"}),
     ("delete", "DELETE", "/v2/studies/1.2.3", {}),
     ("delete", "DELETE", "/v2/studies/not-a-uid", {}),
     ("delete", "DELETE", "/v2/studies/1.2.3/series/1.4/instances/1.5", {}),
@@ -178,6 +177,11 @@ def test_what_roles_allow(mock: LocalHost, action: str, method: str, path: str, 
         ("POST", "/v2/extendedquerytags", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400),
         ("POST", "/v2/extendedquerytags", {"content": b"[]", "headers": {"Content-Type": "text/html"}}, 415),
         ("GET", "/v2/partitions", {}, 400),
+        ("POST", "/v2/workitems?1.2", {"headers": WORKITEM, "content": b"{"}, 400),
+        ("POST", "/v2/workitems?1.2", {"headers": {**WORKITEM, "Accept": "text/html"}, "content": b"[{}]"}, 406),
+        ("PUT", "/v2/workitems/1.2/state", {"headers": WORKITEM, "content": b"{"}, 400),
+        ("PUT", "/v2/workitems/1.2", {"headers": WORKITEM, "content": b"{"}, 400),
+        ("POST", "/v2/workitems/1.2/cancelrequest", {"headers": {"Content-Type": "text/html"}, "content": b"{}"}, 415),
     ],
 )
 def test_what_comes_before_403(mock: LocalHost, method: str, path: str, told: dict[str, Any], status: int) -> None:

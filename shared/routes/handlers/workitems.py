@@ -1,4 +1,7 @@
-"""The worklist: create, retrieve, update, change state, request cancellation, search (UPS-01 to UPS-94)."""
+"""The worklist: create, retrieve, update, change state, request cancellation, search (UPS-01 to UPS-94).
+
+Bodies are read before anything is asked of the services, which refuse callers whose role does not suffice (PLT-43).
+"""
 
 from starlette.responses import Response
 
@@ -36,8 +39,8 @@ async def create_workitem(call: Call) -> Response:
     """POST of a new workitem (UPS-12 to UPS-20)."""
     require_content_type(call.request.headers)
     require_accept(call.request.headers)
-    call.services.table_file.refuse_if_full()
     sent, size = await _sent(call)
+    call.services.table_file.refuse_if_full()
     uid = uid_to_create(named_uid(call.request.scope["query_string"]), sent, strict=_strict(call))
     try:
         missing = await workitems.create_workitem(call.services, call.partition, uid, sent, size)
@@ -64,12 +67,12 @@ async def update_workitem(call: Call) -> Response:
     """PUT of attributes, or POST, which means the same (UPS-30 to UPS-36)."""
     headers = call.request.headers
     require_content_type(headers)
-    call.services.table_file.refuse_if_full()
     quoted = False
     try:
+        sent, size = await _sent(call)
+        call.services.table_file.refuse_if_full()
         uid = _uid(call)
         transaction = transaction_uid(call.request.scope["query_string"], headers, strict=_strict(call))
-        sent, size = await _sent(call)
         quoted = names_json(headers.getlist("accept"))
         await workitems.update_workitem(call.services, call.partition, uid, transaction, sent, size)
     except REFUSALS as error:
@@ -83,8 +86,8 @@ async def change_workitem_state(call: Call) -> Response:
     require_content_type(headers)
     quoted = False
     try:
-        uid = _uid(call)
         sent, _ = await _sent(call)
+        uid = _uid(call)
         wanted = workitems.state_request(sent)
         quoted = names_json(headers.getlist("accept"))
         already = await workitems.change_workitem_state(call.services, call.partition, uid, wanted)
@@ -98,12 +101,12 @@ async def change_workitem_state(call: Call) -> Response:
 
 async def request_workitem_cancellation(call: Call) -> Response:
     """POST of a request for cancellation, with or without a reason (UPS-50 to UPS-56)."""
-    uid = _uid(call)
     body = await read_body(call.request.stream())
     sent: Dataset = {}
     if body:
         require_content_type(call.request.headers)
         sent = await off_the_loop(len(body), lambda: read_dataset(body))
+    uid = _uid(call)
     try:
         await workitems.request_cancellation(call.services, call.partition, uid, sent, len(body))
     except REFUSALS as error:
