@@ -58,6 +58,40 @@ def test_search(client: DICOMwebClient, study: list[Dataset]) -> None:
     assert client.search_for_studies(search_filters={"StudyInstanceUID": "1.2.3.4.5"}) == []
 
 
+def test_searches_by_filters(client: DICOMwebClient, study: list[Dataset]) -> None:
+    """QRY-19, QRY-36 to QRY-42, QRY-54, QRY-58, QRY-71: ranges, lists, wildcards, words of names, fields, pages"""
+    one = study[0]
+    uid, patient = one.StudyInstanceUID, one.PatientID
+    for filters in (
+        {"PatientID": f"{patient[:-1]}?"},
+        {"PatientID": "cl*" + patient[-9:], "PatientName": "client^PYTHON"},
+        {"00100020": patient, "ModalitiesInStudy": "OT"},
+        {"StudyInstanceUID": f"1.2.3,{uid}"},
+    ):
+        [found] = client.search_for_studies(search_filters=filters)
+        assert found["0020000D"]["Value"] == [uid], filters
+    fields = ["Modality", "Rows", "ModalitiesInStudy", "NumberOfStudyRelatedInstances"]
+    [found] = client.search_for_studies(fuzzymatching=True, fields=fields, search_filters={
+        "PatientName": "pyt", "PatientID": patient,
+    })  # fmt: skip
+    assert [found[tag]["Value"] for tag in ("00080060", "00280010", "00080061", "00201208")] == [
+        ["OT"],
+        [20],
+        ["OT"],
+        [4],
+    ]
+    assert client.search_for_studies(search_filters={"PatientID": patient, "StudyDate": "19000101-19000102"}) == []
+    [series] = client.search_for_series(search_filters={"SeriesInstanceUID": one.SeriesInstanceUID})
+    assert series["0020000E"]["Value"] == [one.SeriesInstanceUID]
+    assert len(client.search_for_series(search_filters={"PatientID": patient, "Modality": "OT"})) == 2
+    [instance] = client.search_for_instances(search_filters={"SOPInstanceUID": one.SOPInstanceUID})
+    assert instance["0020000D"]["Value"] == [uid]
+    pages = [client.search_for_instances(uid, limit=1, offset=offset) for offset in range(4)]
+    assert [page[0]["00080018"]["Value"][0] for page in pages] == [each.SOPInstanceUID for each in reversed(study)]
+    with pytest.raises(requests.HTTPError, match="400"):
+        client.search_for_studies(search_filters={"StudyDate": "today"})
+
+
 def test_metadata(client: DICOMwebClient, study: list[Dataset]) -> None:
     """RET-60, RET-61: at three levels, and pydicom reads it"""
     one = study[0]
