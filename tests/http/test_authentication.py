@@ -147,7 +147,7 @@ REQUESTS: list[tuple[str, str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("action", "method", "path", "told"), REQUESTS)
 def test_what_roles_allow(mock: LocalHost, action: str, method: str, path: str, told: dict[str, Any]) -> None:
-    """PLT-41 to PLT-43: 403 comes before any look at the data and before checks of meaning."""
+    """PLT-41, PLT-42, PLT-43: 403 comes before any look at the data and before checks of meaning."""
     url, headers = mock.url + path, told.get("headers", {})
 
     def ask(*roles: str) -> tuple[int, str]:
