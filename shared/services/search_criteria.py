@@ -119,13 +119,17 @@ def study_condition(wanted: Criteria) -> Condition | None:
 
 def series_condition(wanted: Criteria) -> Condition | None:
     """For the rows of series."""
-    uids = [] if wanted.series is None else [(UID_TAGS[Level.SERIES], OneOf(wanted.series))]
-    return pushed_down([*uids, *((each.column, each.matcher) for each in wanted.series_filters)])
+    return _condition_of(Level.SERIES, wanted.series, wanted.series_filters)
 
 
 def instance_condition(wanted: Criteria) -> Condition | None:
     """For the rows of instances."""
-    return pushed_down((each.column, each.matcher) for each in wanted.instance_filters)
+    return _condition_of(Level.INSTANCE, wanted.instances, wanted.instance_filters)
+
+
+def _condition_of(level: Level, uids: frozenset[str] | None, filters: Iterable[Filter]) -> Condition | None:
+    own: list[tuple[str, Matcher]] = [] if uids is None else [(UID_TAGS[level], OneOf(uids))]
+    return pushed_down([*own, *((each.column, each.matcher) for each in filters)])
 
 
 def modality_condition(modalities: Matcher) -> Condition | None:

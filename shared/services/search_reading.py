@@ -16,7 +16,7 @@ from ..dicomweb.query_string import Page
 from ..storage.projections import Projections
 from ..storage.records import Attributes, InstanceKey, InstanceRecord, SeriesRecord
 from ..storage.tag_indexing import TagIndexing, Valued
-from .parallel import MOST_PARALLEL, in_parallel
+from .parallel import in_parallel
 from .search_criteria import (
     Criteria,
     form_of,
@@ -188,7 +188,12 @@ class Reader:
             some = await in_parallel(self._instances_of, _merged(scopes))
             every = [each for instances in some for each in instances]
             found = heapq.nsmallest(page.end, every, key=lambda each: each.order)[page.offset :]
-        return await self._still_there(found) if wanted.instance_filters else found
+        return await self._still_there(found) if self._by_values else found
+
+    @property
+    def _by_values(self) -> bool:
+        """Whether properties of instance rows decide which of them are read, and not what their study row says."""
+        return bool(self._wanted.instance_filters) or self._wanted.instances is not None
 
     async def _series_scopes(self) -> list[tuple[str, str]]:
         """Study and series of all series that match."""
@@ -207,20 +212,19 @@ class Reader:
         wanted = self._wanted
         only = next(iter(series)) if len(series) == 1 else None
         found: Iterable[InstanceRecord | Valued]
-        if wanted.instance_filters:
-            found = [each async for each in self._valued(study, only)]
-        elif only is not None and wanted.instances is not None and len(wanted.instances) <= MOST_PARALLEL:
+        if only is not None and wanted.instances is not None and not wanted.instance_filters:
             keys = [InstanceKey(self._partition, study, only, instance) for instance in sorted(wanted.instances)]
-            found = [record for record in await in_parallel(self._index.instance, keys) if record is not None]
+            found = (await self._index.current(keys, metadata=False)).values()
+        elif self._by_values:
+            found = [each async for each in self._valued(study, only)]
         else:
             found = await self._index.instances(self._partition, study, only)
         return [_found(each) for each in found if self._fits(each.key) and (not series or each.key.series in series)]
 
     async def _scanned_instances(self, scopes: set[tuple[str, str]] | None) -> AsyncGenerator[Found]:
         """Every instance there is, of these scopes or of all, in no order."""
-        tagged = self._wanted.instance_filters
         rows: AsyncIterator[InstanceRecord | Valued]
-        rows = self._valued(None, None) if tagged else self._index.all_instances(self._partition)
+        rows = self._valued(None, None) if self._by_values else self._index.all_instances(self._partition)
         async with _closing(rows):
             async for each in rows:
                 key = each.key

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from ..clock import Ticks
+from ..dicom.normal_form import projected_name
 from .primitives import Entity
 from .records import Action, Attributes, InstanceKey, InstanceRecord
 
@@ -253,6 +254,9 @@ class InstanceRow:
         return self.upload + "+" * bool(self.overflow)
 
 
+INSTANCE_UID_PROPERTY = projected_name("00080018")
+"""For searches that know neither study nor series: keys begin with these."""
+
 HEAD_PROPERTIES = ("PartitionKey", "RowKey", "v", "f", "ov")
 """What a writer reads of an instance row."""
 
@@ -267,6 +271,7 @@ def instance_entity(key: InstanceKey, row: InstanceRow) -> Entity:
         "f": row.upload,
         "n": row.size,
         "ts": row.transfer_syntax,
+        INSTANCE_UID_PROPERTY: key.instance,
     }
     if row.metadata:
         values["md"] = row.metadata

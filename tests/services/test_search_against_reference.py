@@ -357,7 +357,7 @@ def as_planned(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_conditions(patch: pytest.MonkeyPatch) -> None:
-    for name in ("study_condition", "series_condition", "modality_condition"):
+    for name in ("study_condition", "series_condition", "instance_condition", "modality_condition"):
         patch.setattr(search_reading, name, lambda _: None)
 
 

@@ -136,8 +136,8 @@ async def test_qry_54_the_newest_instance_is_deleted(services: Services, find: F
 async def test_qry_42_rows_read_for_series_uids(
     services: Services, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """QRY-42: storage returns the series asked for, and no other."""
-    read = []
+    """QRY-42: storage returns the series and instances asked for, and no other."""
+    read: list[Any] = []
 
     async def counted(rows: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for row in rows:
@@ -148,6 +148,13 @@ async def test_qry_42_rows_read_for_series_uids(
     monkeypatch.setattr(services.projections, "series", lambda *given, **named: counted(series(*given, **named)))
     found, *_ = await find(parameters.SERIES, "SeriesInstanceUID=1.5.7.1,1.5.9.2&Modality=MR")
     assert ([item["0020000E"]["Value"] for item in found], len(read)) == ([["1.5.9.2"]], 1)
+    read.clear()
+    query = services.storage.query
+    monkeypatch.setattr(services.storage, "query", lambda *given, **named: counted(query(*given, **named)))
+    found, *_ = await find(parameters.INSTANCES, "SOPInstanceUID=1.5.7.1.2,1.5.8.2.1,1.5.8.3.1&StudyInstanceUID=1.5.7")
+    assert (len(found), len(read)) == (1, 1)
+    found, *_ = await find(parameters.INSTANCES, "SOPInstanceUID=1.5.7.1.2")
+    assert (len(found), len(read)) == (1, 2)
 
 
 async def test_requests_of_searches_below_a_study(find: Find) -> None:
@@ -165,6 +172,13 @@ async def test_requests_of_searches_below_a_study(find: Find) -> None:
     found, gets, queries = await find(parameters.INSTANCES, "SeriesInstanceUID=1.5.7.1")
     assert (len(found), gets, queries) == (2, 3, 2)
     assert await find(parameters.INSTANCES, "SeriesInstanceUID=1.5.*") == ([], 0, 0)
+    one = "SOPInstanceUID=1.5.7.1.2"
+    found, gets, queries = await find(parameters.INSTANCES, f"{one},1.5.8.2.1,1.5.8.3.1")
+    assert (len(found), gets, queries) == (2, 4, 1)
+    found, gets, queries = await find(parameters.INSTANCES_OF_STUDY, one, study="1.5.7")
+    assert (len(found), gets, queries) == (1, 2, 1)
+    found, gets, queries = await find(parameters.INSTANCES_OF_SERIES, one, study="1.5.7", series="1.5.7.1")
+    assert (len(found), gets, queries) == (1, 2, 0)
     found, gets, queries = await find(parameters.SERIES, "limit=3")
     assert (len(found), queries) == (3, 1)
     assert gets <= 3
