@@ -8,14 +8,14 @@ the walk begins `reindex.START_DELAY` after the tags were added, which is longer
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..storage.extended_query_tags import ExtendedQueryTag, ExtendedQueryTags, TagStatus
 from ..storage.primitives import Storage
-from ..storage.records import InstanceKey
+from ..storage.records import InstanceKey, TagValues
 from ..storage.tag_indexing import TagIndexing
-from .tag_values import index_instances
+from .tag_values import index_instances, tag_values
 
 if TYPE_CHECKING:
     from ..composition import Services
@@ -29,11 +29,20 @@ class KnownTags:
 
     tags: tuple[ExtendedQueryTag, ...]
     failed: bool
+    serial: int
     read: float
 
     @property
     def trusted(self) -> bool:
         return time.monotonic() - self.read < TRUSTED_SECONDS
+
+    def values(self, metadata: bytes) -> TagValues:
+        """What an instance of this metadata contributes, and what is known of the tags besides."""
+        values = tag_values(self.tags, metadata)[0] if self.tags else TagValues()
+        return replace(values, columns=frozenset(tag.column for tag in self.tags), serial=self.serial)
+
+
+_NOTHING_KNOWN = KnownTags((), False, 0, float("-inf"))
 
 
 class TagMemory:
@@ -41,20 +50,20 @@ class TagMemory:
 
     def __init__(self, storage: Storage) -> None:
         self._tags = ExtendedQueryTags(storage)
-        self._known = KnownTags((), False, float("-inf"))
+        self._known = _NOTHING_KNOWN
 
     async def known(self) -> KnownTags:
         """What may be believed now; reads only if what was read last is too old."""
         if not self._known.trusted:
             began = time.monotonic()
-            tags = (await self._tags.read()).tags
-            indexed = tuple(tag for tag in tags if tag.status is not TagStatus.DELETING)
-            self._known = KnownTags(indexed, any(tag.failed for tag in tags), began)
+            there = await self._tags.read()
+            indexed = tuple(tag for tag in there.tags if tag.status is not TagStatus.DELETING)
+            self._known = KnownTags(indexed, any(tag.failed for tag in there.tags), there.serial, began)
         return self._known
 
     def forget(self) -> None:
         """Of the store as it was before a reset nothing holds."""
-        self._known = KnownTags((), False, float("-inf"))
+        self._known = _NOTHING_KNOWN
 
 
 async def catch_up(services: "Services", known: KnownTags, instances: Sequence[InstanceKey]) -> None:

@@ -26,9 +26,8 @@ from ..dicomweb.store_response import (
 )
 from ..errors import Unavailable
 from ..storage.extended_query_tags import ExtendedQueryTag
-from ..storage.records import InstanceKey, NewInstance, Outcome, TagValues
-from .known_tags import catch_up
-from .tag_values import tag_values
+from ..storage.records import InstanceKey, NewInstance, Outcome
+from .known_tags import KnownTags, catch_up
 from .uploads import Uploads
 
 if TYPE_CHECKING:
@@ -79,8 +78,8 @@ class _Received:
     size: int
     upload: asyncio.Task[str]
 
-    def new(self, tags: Sequence[ExtendedQueryTag]) -> NewInstance:
-        """What is committed, with the values of `tags`."""
+    def new(self, known: KnownTags) -> NewInstance:
+        """What is committed, with the values of the tags."""
         parsed = self.parsed
         return NewInstance(
             key=self.key,
@@ -92,7 +91,7 @@ class _Received:
             metadata=parsed.metadata,
             frames=parsed.frames,
             study_details=parsed.study_details,
-            tag_values=tag_values(tags, parsed.metadata)[0] if tags else TagValues(),
+            tag_values=known.values(parsed.metadata),
         )
 
 
@@ -160,7 +159,7 @@ async def _commit(services: "Services", request: StoreRequest, received: Sequenc
     async def commit(group: Sequence[_Received]) -> list[Outcome]:
         async with slots:
             known = await services.tags.known()
-            new = [item.new(known.tags) for item in group]
+            new = [item.new(known) for item in group]
             outcomes = await services.committer.store(
                 new, replace=request.replace, expires=request.expires, began=request.began
             )

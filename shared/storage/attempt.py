@@ -25,7 +25,7 @@ from .rows import (
     series_row_key,
     study_entity,
 )
-from .tag_columns import differ, stamped
+from .tag_columns import differ, stamped, without_removed
 
 MOST_ROWS = 100
 """Rows in one transaction."""
@@ -149,9 +149,10 @@ def store_attempt(
         attributes |= item.new.study_attributes | stamped(item.new.tag_values.study, version)
         there = series.get(key.series) or view.series.get(key.series)
         of_series = item.new.series_attributes | stamped(item.new.tag_values.series, version)
-        series[key.series] = _with_instance(there, version, held is None, of_series)
+        of_row = without_removed(there.attributes, item.new.tag_values) if there else {}
+        series[key.series] = _with_instance(there, version, held is None, of_row | of_series)
     newest = items[-1]
-    attributes = with_details(attributes, newest.new.study_details)
+    attributes = with_details(without_removed(attributes, newest.new.tag_values), newest.new.study_details)
     created = draft.base.created if alive else draft.version
     if not alive or differ(attributes, draft.base.attributes):
         draft.marks.append(Mark("", created, draft.version))
@@ -182,7 +183,7 @@ def store_attempt(
 def _with_instance(row: SeriesRow | None, version: int, added: bool, attributes: Attributes) -> SeriesRow:
     if row is None:
         return SeriesRow(version, 1, attributes)
-    return SeriesRow(row.created, row.live + added, row.attributes | attributes)
+    return SeriesRow(row.created, row.live + added, attributes)
 
 
 # ---------------------------------------------------------------- delete

@@ -29,6 +29,7 @@ from .primitives import (
     Upsert,
 )
 from .records import InstanceKey
+from .tag_columns import column_of
 
 _TAGS = "tags"
 MOST_UNANSWERED = 8
@@ -65,7 +66,7 @@ class ExtendedQueryTag:
     @property
     def column(self) -> str:
         """What its values are called in rows, in place of a tag."""
-        return f"{self.path}_{self.serial}"
+        return column_of(self.path, self.serial)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,16 @@ class InstanceKey:
 class TagValues:
     """What an instance contributes to extended query tags.
 
-    Elements by column for the rows of its study and its series, normal forms by property for its own row.
+    Elements by column for the rows of its study and its series, normal forms by property for its own row. `columns` are
+    those of all tags that there are, `serial` is the greatest number that a tag has been given: what a row has under
+    another column up to that number is of a tag that was removed.
     """
 
     study: Attributes = field(default_factory=dict)
     series: Attributes = field(default_factory=dict)
     instance: Mapping[str, str] = field(default_factory=dict)
+    columns: frozenset[str] = frozenset()
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)

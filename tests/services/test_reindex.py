@@ -55,6 +55,8 @@ async def store(services: Services, uid: str, expires: int | None = None, **elem
         name[1:]: {"vr": given[0], "Value": list(given[1:])} if given[1:] else {"vr": given[0]}
         for name, given in elements.items()
     }
+    services.tags.forget()
+    known = await services.tags.known()
     new = NewInstance(
         key=key,
         file=f"{PARTITION}/{key.study}/{key.series}/{key.instance}/{random.random()}.dcm",
@@ -63,6 +65,7 @@ async def store(services: Services, uid: str, expires: int | None = None, **elem
         study_attributes={"00100020": {"vr": "LO", "Value": ["p"]}},
         series_attributes={},
         metadata=orjson.dumps(metadata),
+        tag_values=known.values(orjson.dumps(metadata)),
     )
     await services.committer.store([new], replace=True, expires=expires, began=wall_clock())
     return key
@@ -250,6 +253,29 @@ async def test_sto_152_errors_go_with_expired_studies(services: Services) -> Non
     assert [error.key.study for error in left] == [first.study, "1.4"]
     tag = await tags.get_tag(services, "00101010")
     assert (tag.errors, tag.tag.enabled) == (2, False)
+
+
+async def test_tag_13_values_of_removed_tags_go_with_the_next_store(services: Services) -> None:
+    """TAG-13: out of the rows of study and series, in the index and in what searches read; those of new tags stay."""
+    time = ("TM", "10")
+    key = await store(services, "1/1/1", x00101010=("AS", "001Y"), x00080031=time)
+    await finish(services, await add(services, ("PatientAge", "study"), ("SeriesTime", "series")))
+    for path in ("00101010", "00080031"):
+        await tags.remove_tag(services, path)
+    await finish(services, await add(services, ("PatientAge", "study")))
+
+    async def columns() -> list[set[str]]:
+        study = await services.index.study(PARTITION, key.study)
+        [series] = await services.index.series(PARTITION, key.study)
+        [of_studies] = [each async for each in services.projections.studies(PARTITION)]
+        assert study is not None
+        rows = (study.attributes, series.attributes, of_studies.attributes)
+        return [{column for column in row if "_" in column} for row in rows]
+
+    assert await columns() == [{"00101010_1", "00101010_3"}, {"00080031_2"}, {"00101010_1", "00101010_3"}]
+    await store(services, "1/1/2", x00080031=time)
+    assert await columns() == [{"00101010_3"}, set(), {"00101010_3"}]
+    assert await found(services, parameters.STUDIES, ("PatientAge", "001Y")) == ["1"]
 
 
 async def test_tag_08_tag_09_one_reindex_at_a_time_and_128_tags(services: Services) -> None:
