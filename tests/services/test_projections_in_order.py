@@ -35,7 +35,7 @@ async def test_qry_70_newest_first_over_months(services: Services) -> None:
         expected.insert(0, (study, created))
         marks = [Shown(Mark("", created, created), {"00100020": {"vr": "LO", "Value": [f"P{number % 2}"]}})]
         marks.append(Shown(Mark(f"{study}.1", created, created), {}))
-        await services.projections.write((partition, study), marks)
+        await services.projections.write((partition, study), marks, lambda: True)
     for first in (None, *range(1, 15)):
         studies = [each async for each in services.projections.studies(partition, first=first)]
         assert [(each.study, each.created) for each in studies] == expected
