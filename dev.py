@@ -34,6 +34,8 @@ AZURITE_FILES = (AZURITE / "package.json", AZURITE / "package-lock.json")
 NODE_REQUIREMENTS = AZURITE / "requirements.txt"
 OLDEST_NODE = 22
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 5
+TEST_PROCESSES = "4"
+"""More than there are processors: most tests wait for servers."""
 
 
 class SetupError(Exception):
@@ -246,7 +248,7 @@ def run_checks(arguments: Sequence[str]) -> int:
         ("Linter", ["ruff", "check"]),
         ("Formatter", ["ruff", "format", "--check"]),
         ("Types", ["mypy"]),
-        ("Tests", ["pytest", *arguments]),
+        ("Tests", ["pytest", "-n", TEST_PROCESSES, "--dist", "loadfile", *arguments]),
     ]
     for title, (module, *options) in checks:
         print(f"{title}: {module} {' '.join(options)}", flush=True)

@@ -206,7 +206,9 @@ class Walk:
         status = ""
         while status not in ("succeeded", "failed") and time.monotonic() < end:
             time.sleep(0.2)
-            status = self.ask("GET", operation).json()["status"]
+            answer = self.client.get(operation)
+            check(answer.status_code in (200, 202), f"GET {operation}: {answer.status_code}")
+            status = answer.json()["status"]
         check(status == "succeeded", f"{operation} is {status}")
 
     def worklist(self) -> None:

@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--nothing-left-out"):
+    if config.getoption("--nothing-left-out") and not hasattr(config, "workerinput"):
         allowed = read_allowed(Path(__file__).with_name("allowed_skips.txt"))
         config.pluginmanager.register(NothingLeftOut(allowed), "nothing-left-out")
 

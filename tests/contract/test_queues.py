@@ -1,11 +1,11 @@
-"""Queues, on each engine. The queue is the service's own: each test empties it first."""
+"""Queues, on each engine. The queue is one that no function reads; each test empties it first."""
 
 import asyncio
 import time
 
 import pytest
 
-from shared.storage.names import OPERATIONS_QUEUE
+from shared.storage.names import EVENTS_QUEUE
 from shared.storage.primitives import QueueMessage, Storage
 
 pytestmark = pytest.mark.integration
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def queue(storage: Storage) -> str:
-    while messages := await storage.receive_messages(OPERATIONS_QUEUE, 32, 30):
+    while messages := await storage.receive_messages(EVENTS_QUEUE, 32, 30):
         for message in messages:
-            await storage.delete_message(OPERATIONS_QUEUE, message)
-    return OPERATIONS_QUEUE
+            await storage.delete_message(EVENTS_QUEUE, message)
+    return EVENTS_QUEUE
 
 
 async def receive(storage: Storage, queue: str, visibility: float = 30) -> list[QueueMessage]:
