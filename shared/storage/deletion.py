@@ -33,7 +33,11 @@ class Finisher:
             if view.row is None or view.row.deleting is None or view.row.deleting.id != deletion:
                 return await self._settler.settle(study, view)
             if view.unfed or view.unprojected:
-                view = await self._settler.settle(study, view)
+                settled = await self._settler.settle(study, view)
+                if not view.series.keys() <= settled.series.keys():  # the study row alone was read again meanwhile
+                    there = await read_partition(self._storage, self._memory, self._clock, study)
+                    continue
+                view = settled
             scope = view.row.deleting.series if view.row and view.row.deleting else ""
             doomed = there.of_series(scope) if scope else there.instances
             piece = piece_of(view, doomed)

@@ -20,7 +20,7 @@ from tests.faults.conftest import NewProcess
 from tests.support.invariants import check_store, whole_feed
 from tests.support.stepping import Process, Step
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 MOST_STEPS = 3000
 

@@ -387,3 +387,17 @@ async def test_storage_that_lost_its_last_entry(noticed: str, process: NewProces
         a.clock.ahead = 2 * SECOND
         assert await a.store("3") is Outcome.CREATED
     assert await _settled(a, storage) == [(Action.CREATE, str(number)) for number in (1, 2, 3)]
+
+
+async def test_large_deletion_whose_row_is_read_again(process: NewProcess, storage: Storage) -> None:
+    """Storage is so slow that the study row is looked at again before the feed is written: the deletion goes on
+    (rules 21 and 24)."""
+    a, d = process("A"), process("D")
+    await _store_many(a, 150)
+    task = d.begin(d.delete())
+    await (await d.reach("transact index")).let_pass()  # the mark
+    await d.reach("get studies")
+    d.clock.ahead += SECOND
+    await d.finish(task)
+    actions = [action for action, _ in await _settled(a, storage)]
+    assert actions.count(Action.DELETE) == 150
