@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from ..errors import Unavailable
 from ..storage.repair import open_or_expired_studies
 from ..storage.workitem_garbage import WorkitemGarbage
 from .extended_query_tags import forget_gone_errors
@@ -32,13 +33,18 @@ async def repair(services: "Services") -> int:
         try:
             await services.committer.repair(partition, study)
             await services.committer.expire(partition, study)
-        except Exception:
-            log.exception("Study %s could not be repaired; the next run tries again.", study)
+        except Exception as error:
+            _tell("Study %s could not be repaired; the next run tries again.", error, study)
     try:
         await forget_gone_errors(services)
-    except Exception:
-        log.exception("Errors of extended query tags could not be tidied up; the next run tries again.")
+    except Exception as error:
+        _tell("Errors of extended query tags could not be tidied up; the next run tries again.", error)
     return len(studies)
+
+
+def _tell(message: str, error: Exception, *values: object) -> None:
+    """One line where storage is away, which is nobody's fault here; with what led to it for anything else."""
+    log.error(message, *values, exc_info=None if isinstance(error, Unavailable) else error)
 
 
 async def housekeeping(services: "Services") -> None:
@@ -47,8 +53,8 @@ async def housekeeping(services: "Services") -> None:
     for job in (garbage.follow_feed, garbage.sweep, garbage.remove_old_rows, workitems.sweep):
         try:
             await job()
-        except Exception:
-            log.exception("Housekeeping failed; the next run tries again.")
+        except Exception as error:
+            _tell("Housekeeping failed; the next run tries again.", error)
 
 
 async def run(services: "Services") -> None:
@@ -77,8 +83,8 @@ class Repairs:
             try:
                 await repair(self._services)
                 return
-            except Exception:
-                log.exception("A repair failed; it is tried again.")
+            except Exception as error:
+                _tell("A repair failed; it is tried again.", error)
                 seconds = min(2 * max(seconds, 1), LONGEST_SECONDS)
 
     async def close(self) -> None:

@@ -116,7 +116,7 @@ async def test_death(codecs: Codecs, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be stopped there")
 async def test_hanging(tmp_path: Path) -> None:
     """RET-34: a child that does not come to an end is given up"""
-    codecs = Codecs(1, 0.5)
+    codecs = Codecs(1, 3)
     try:
         await transcode(codecs, "MR_small_RLE.dcm")
         [child] = children()
