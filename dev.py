@@ -34,7 +34,7 @@ AZURITE_FILES = (AZURITE / "package.json", AZURITE / "package-lock.json")
 NODE_REQUIREMENTS = AZURITE / "requirements.txt"
 OLDEST_NODE = 22
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 5
-TEST_PROCESSES = "4"
+TEST_PROCESSES = "3"
 """More than there are processors: most tests wait for servers."""
 
 
