@@ -1,12 +1,12 @@
 """One suite for every engine of the storage primitives."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from shared.azurite import Azurite
+from shared.azurite import Azurite, free_azurite_ports, start_azurite
 from shared.settings import Settings
 from shared.storage.azure import AzureStorage
 from shared.storage.embedded import EmbeddedStorage
@@ -17,6 +17,17 @@ ENGINES = ("azurite", "embedded", "embedded durable")
 
 def azure_storage(connection_string: str) -> AzureStorage:
     return AzureStorage(Settings.model_validate({"AzureWebJobsStorage": connection_string}))
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Connection string of an Azurite for rows that no service could read: no host runs on it."""
+    process = start_azurite(None, free_azurite_ports(), tmp_path_factory.mktemp("contract") / "azurite.log")
+    try:
+        process.wait_until_ready()
+        yield process.connection_string
+    finally:
+        process.stop()
 
 
 @pytest.fixture(params=ENGINES)

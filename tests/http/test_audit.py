@@ -47,7 +47,7 @@ def ask(host: LocalHost, method: str, path: str, token: str = "opaque", **told: 
 def test_two_lines_an_action(host: LocalHost) -> None:
     """PLT-45: when it begins and when it ends, with all that is asked for."""
     token = unsigned({"iss": "https://issuer.example", "oid": "an-object", "name": "Somebody"})
-    path = "/v2/studies?PatientID=nobody&limit=3"
+    path = "/v2/studies?PatientID=no-such-patient&limit=3"
     response = ask(host, "GET", path, token, headers={"Accept": "*/*", f"{PREFIX}Department": "radiology"})
     started, ended = audited(host, response)
     assert started.pop("time") <= ended.pop("time")

@@ -114,7 +114,7 @@ def test_any_token_will_do(mock: LocalHost) -> None:
 
 
 REQUESTS: list[tuple[str, str, str, dict[str, Any]]] = [
-    ("read", "GET", "/v2/studies?PatientID=nobody", {"headers": {"Accept": "*/*"}}),
+    ("read", "GET", "/v2/studies?PatientID=no-such-patient", {"headers": {"Accept": "*/*"}}),
     ("read", "GET", "/v2/series", {}),
     ("read", "GET", "/v2/studies/1.2", {"headers": {"Accept": "*/*"}}),
     ("read", "GET", "/v2/studies/1.2/metadata", {"headers": {"Accept": "*/*"}}),
