@@ -38,13 +38,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A study, series or instance that matches. `attributes` are those of its row, of an instance none."""
+    """A study, series or instance that matches. `attributes` are those of its row, of an instance none; `text` is what
+    they were made from, if it is known."""
 
     study: str
     created: int
     series: str = ""
     instance: str = ""
     attributes: Attributes = field(default_factory=dict)
+    text: str = ""
 
     @property
     def order(self) -> tuple[int, str, str, str]:
@@ -106,7 +108,7 @@ class Reader:
                 if wanted.modalities is not None and row.study not in fitting:
                     continue
                 if wanted.study_matches(row.attributes):
-                    yield Found(row.study, row.created, attributes=row.attributes)
+                    yield Found(row.study, row.created, attributes=row.attributes, text=row.text)
 
     async def _series_with_modalities(self) -> AsyncGenerator[Found]:
         modalities = self._wanted.modalities

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from ..dicom.attributes import (
     ALL_RESULT,
@@ -32,6 +35,9 @@ DEFAULT_RESULT_1 = {
     Level.INSTANCE: DEFAULT_RESULT[Level.INSTANCE] | ALL_RESULT[Level.INSTANCE],
 }
 """What an item shows without being asked in version 1 of the API."""
+
+MOST_REMEMBERED = 1000
+"""Items of studies that this process keeps: pages of the newest studies are asked for again and again."""
 
 _COMPUTED = frozenset({MODALITIES_IN_STUDY, STUDY_RELATED_INSTANCES, SERIES_RELATED_INSTANCES})
 
@@ -108,14 +114,30 @@ async def _study_items(shown: Columns, found: Sequence[Found], lookups: Lookups)
     newest = await _newest_of_studies(shown, found, lookups) if shown.instance else {}
     computed = await _computed(shown, found, lookups)
     return [
-        _item(
-            _uids(shown, each),
-            _picked(shown.study_row, each.attributes),
-            _picked(shown.instance, newest.get(each.study, {})),
-            extra,
-        )
-        for each, extra in zip(found, computed, strict=True)
+        _study_item(shown, each, newest.get(each.study), extra) for each, extra in zip(found, computed, strict=True)
     ]
+
+
+def _study_item(shown: Columns, found: Found, newest: Metadata | None, computed: Item) -> Item:
+    if found.text and not computed and (not shown.instance or newest is details_of(found.attributes)):
+        return _item_of_row(shown, found.study, found.text)
+    return _item(
+        _uids(shown, found),
+        _picked(shown.study_row, found.attributes),
+        _picked(shown.instance, newest or {}),
+        computed,
+    )
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _item_of_row(shown: Columns, study: str, text: str) -> Item:
+    """The item of a study whose row says all of it; nobody may change what this returns."""
+    attributes: Attributes = orjson.loads(text)
+    return _item(
+        _uids(shown, Found(study, 0)),
+        _picked(shown.study_row, attributes),
+        _picked(shown.instance, details_of(attributes) or {}),
+    )
 
 
 async def _newest_of_studies(shown: Columns, found: Sequence[Found], lookups: Lookups) -> dict[str, Metadata]:

@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 
@@ -43,6 +44,9 @@ SERIES_UID_PROPERTY = projected_name("0020000E")
 """Of the row of a series: keys begin with the time, so that a UID alone does not lead to one."""
 
 MOST_KNOWN = 10_000
+
+MOST_PARSED = 1000
+"""Rows that this process keeps parsed: some 5 KB each."""
 
 
 def projection_partition(partition: str, created: int) -> str:
@@ -185,14 +189,14 @@ class Projections:
         count = 0
         async for last in self._rows((f"{partition}|", end), rows, condition, first):
             count += 1
-            yield _projection(last)
+            yield _of_entity(last)
         if last is None or count != first:
             return
         # no character of a key comes before "!"
         async for entity in self._rows(last.partition, (last.row + "!", rows[1]), condition):
-            yield _projection(entity)
+            yield _of_entity(entity)
         async for entity in self._rows((last.partition + "!", end), rows, condition):
-            yield _projection(entity)
+            yield _of_entity(entity)
 
     def _rows(
         self, partitions: str | Range, rows: Range, where: Condition, top: int | None = None
@@ -202,7 +206,12 @@ class Projections:
         )
 
 
-def _projection(entity: Entity) -> Projection:
-    _, inverted, study, *series = entity.row.split("|")
-    attributes = orjson.loads(entity.values.get("o", "{}"))  # type: ignore[arg-type]
-    return Projection(study, series[0] if series else "", _MOST - int(inverted), attributes)
+@lru_cache(maxsize=MOST_PARSED)
+def _projection(row: str, text: str) -> Projection:
+    """What a row says. Those that searches show again and again, above all the newest, are parsed once."""
+    _, inverted, study, *series = row.split("|")
+    return Projection(study, series[0] if series else "", _MOST - int(inverted), orjson.loads(text), text)
+
+
+def _of_entity(entity: Entity) -> Projection:
+    return _projection(entity.row, str(entity.values.get("o", "{}")))

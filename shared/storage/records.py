@@ -142,9 +142,11 @@ class FeedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A study (`series` empty) or series as search sees it; `attributes` are the original searchable elements."""
+    """A study (`series` empty) or series as search sees it; `attributes` are the original searchable elements, which
+    nobody may change, and `text` is what the row says of them."""
 
     study: str
     series: str
     created: int
     attributes: Attributes = field(default_factory=dict)
+    text: str = ""
