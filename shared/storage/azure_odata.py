@@ -2,7 +2,7 @@
 
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -153,6 +153,30 @@ def _within(name: str, bounds: Range) -> list[Condition]:
     first, end = bounds
     lower: list[Condition] = [Compare(name, "ge", first)] if first else []
     return lower + ([Compare(name, "lt", end)] if end is not None else [])
+
+
+def cheapest_first(conditions: Sequence[Condition]) -> list[Condition]:
+    """The same conditions, all of which are to hold, in the order that decides about most rows soonest.
+
+    The service takes its way from the keys, wherever they stand. Azurite looks at every row of the table and leaves
+    it at the first comparison that fails, and long strings are what it compares slowest.
+    """
+    flat: list[Condition] = []
+    for condition in conditions:
+        flat += cheapest_first(condition.conditions) if isinstance(condition, And) else [condition]
+    return sorted(flat, key=_rank)
+
+
+def _rank(condition: Condition) -> int:
+    if not isinstance(condition, Compare):
+        return 2
+    if condition.name == "PartitionKey":
+        return 0 if condition.operator == "eq" else 5
+    if condition.name == "RowKey":
+        return 3
+    if isinstance(condition.value, bool):
+        return 4
+    return 1 if condition.operator == "eq" else 2
 
 
 def split(condition: Condition, most: int) -> tuple[Condition | None, Condition | None]:

@@ -8,6 +8,7 @@ from .azure_batch import TableMissing, cause_of, guard, path, read_batch, verb, 
 from .azure_odata import (
     MINIMAL,
     MOST_COMPARISONS,
+    cheapest_first,
     entity_path,
     from_json,
     key_conditions,
@@ -152,7 +153,7 @@ class Tables:
 def _query_options(conditions: list[Condition], select: Sequence[str] | None, left: Condition | None) -> str:
     options = []
     if conditions:
-        options.append(f"$filter={in_query(render(And(tuple(conditions))))}")
+        options.append(f"$filter={in_query(render(And(tuple(cheapest_first(conditions)))))}")
     if select is not None:
         options.append(f"$select={_columns([*select, *(names_in(left) if left is not None else ())])}")
     return "&".join(options)

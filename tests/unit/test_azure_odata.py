@@ -11,7 +11,7 @@ from yarl import URL
 from shared.clock import from_datetime
 from shared.errors import DicomServiceError
 from shared.storage.azure_batch import TableMissing, read_batch, write_batch
-from shared.storage.azure_odata import from_json, key_conditions, literal, render, split, to_json
+from shared.storage.azure_odata import cheapest_first, from_json, key_conditions, literal, render, split, to_json
 from shared.storage.azure_pipeline import in_path
 from shared.storage.conditions import matches
 from shared.storage.primitives import (
@@ -183,6 +183,18 @@ def test_a_filter_has_fifteen_comparisons_at_most() -> None:
         And((Compare("a", "eq", 1), ors(14))),
         And((ors(16), Compare("b", "eq", 2))),
     )
+
+
+def test_what_decides_about_most_rows_comes_first() -> None:
+    keys = key_conditions(("p|", "p}"), ("study|", "study}"))
+    search = And((Compare("shown", "eq", True), And((Compare("q1", "ge", "a"), Compare("q2", "eq", "b")))))
+    assert render(And(tuple(cheapest_first([*keys, search])))) == (
+        "q2 eq 'b' and q1 ge 'a' and RowKey ge 'study|' and RowKey lt 'study}' and shown eq true"
+        " and PartitionKey ge 'p|' and PartitionKey lt 'p}'"
+    )
+    keys = key_conditions("p", ("a", "b"))
+    assert cheapest_first([Compare("q1", "eq", "a"), *keys])[0] == keys[0]
+    assert cheapest_first([ors(2), *keys])[1] == ors(2)
 
 
 def test_what_conditions_mean() -> None:
