@@ -151,10 +151,9 @@ class MultipartParser:
     def _find(self, buffer: bytes, position: int) -> tuple[int, _Found, int]:
         """Where the content ends for now, why, and what follows the delimiter (its line's end)."""
         start = position
-        while True:
+        # Backwards bytes are looked through several times as fast, and mostly there is nothing to be found.
+        while buffer.rfind(self._delimiter, start) >= 0:
             index = buffer.find(self._delimiter, start)
-            if index < 0:
-                break
             found, after = _decide(buffer, index + len(self._delimiter))
             if found is not _Found.NOTHING:
                 return index, found, after

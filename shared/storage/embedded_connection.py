@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import Unavailable
@@ -117,15 +117,17 @@ class Checkpoints:
         self._directory = directory
         self.restarting = False
         self._rows = 0
-        self._thread: threading.Thread | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._running: Future[None] | None = None
 
     def after(self, rows: int) -> None:
         """`rows` is the number of rows that the process has written so far."""
-        if rows - self._rows < CHECKPOINT_ROWS or (self._thread and self._thread.is_alive()):
+        if rows - self._rows < CHECKPOINT_ROWS or (self._running and not self._running.done()):
             return
         self._rows = rows
-        self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
-        self._thread.start()
+        # The thread stays: to start one keeps the event loop waiting for it, up to some milliseconds.
+        self._executor = self._executor or ThreadPoolExecutor(1, "checkpoint")
+        self._running = self._executor.submit(self._run)
 
     def _run(self) -> None:
         try:
@@ -144,5 +146,5 @@ class Checkpoints:
             _log.warning("The write-ahead log of the store could not be copied: %s", error)
 
     def close(self) -> None:
-        if self._thread:
-            self._thread.join()
+        if self._executor:
+            self._executor.shutdown()
