@@ -4,6 +4,8 @@ stored value -> modality LUT or rescale -> VOI LUT or window, 0 to 255 -> photom
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,9 @@ _PIXEL_TRANSFORM, _FRAME_VOI = 0x00289145, 0x00289132
 
 _LARGEST_EXPONENT = 700.0
 """Beyond it `exp` leaves the range of numbers; a pixel is long black by then."""
+
+WINDOWS_KEPT = 32
+"""Tables of 64 KB at most: a viewer goes through a series with few windows."""
 
 Numbers = NDArray[np.float64]
 
@@ -98,23 +103,25 @@ class GreyscaleDisplay:
         voi = self._voi or self._default_voi(samples if first_frame is None else first_frame)
         domain = 1 << self._layout.allocated
         if self._layout.allocated <= 16 and samples.size > domain:
-            table = self._displayed(np.arange(domain, dtype=samples.dtype), voi)
-            return table[samples]
+            return self._table(voi, samples.dtype).take(samples)
         picture = np.empty(samples.shape, np.uint8)
         for block in row_blocks(samples):
             picture[block] = self._displayed(samples[block], voi)
         return picture
 
+    def _table(self, voi: _Voi, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+        """What each stored value is shown as."""
+        if self._modality_table is None and isinstance(voi, Window):
+            return _window_table(self._layout, self._slope, self._intercept, voi)
+        return self._displayed(np.arange(1 << self._layout.allocated, dtype=dtype), voi)
+
     def _displayed(self, samples: Samples, voi: _Voi) -> NDArray[np.uint8]:
-        grey = np.clip(voi.apply(self._rescaled(true_values(samples, self._layout))), 0, 255)
-        if self._layout.photometric == "MONOCHROME1":
-            grey = 255 - grey
-        return (grey + 0.5).astype(np.uint8)
+        return _shown(voi.apply(self._rescaled(true_values(samples, self._layout))), self._layout)
 
     def _rescaled(self, values: NDArray[np.int64]) -> Numbers:
         if self._modality_table is not None:
             return self._modality_table.apply(values).astype(np.float64)
-        return values.astype(np.float64) * self._slope + self._intercept
+        return _rescaled(values, self._slope, self._intercept)
 
     def _modality_lut(self) -> LookupTable | None:
         if self._header.text(0x00080016) in _MODALITY_LUT_IGNORED:
@@ -170,3 +177,22 @@ class GreyscaleDisplay:
                 rescaled = self._rescaled(values)
                 ends += (float(rescaled.min()), float(rescaled.max()))
         return (min(ends), max(ends)) if ends else None
+
+
+@lru_cache(maxsize=WINDOWS_KEPT)
+def _window_table(layout: PixelLayout, slope: float, intercept: float, window: Window) -> NDArray[np.uint8]:
+    """What each stored value of up to 16 bits is shown as, without tables of the data set's own."""
+    stored = np.arange(1 << layout.allocated, dtype=np.uint16)
+    return _shown(window.apply(_rescaled(true_values(stored, layout), slope, intercept)), layout)
+
+
+def _rescaled(values: NDArray[np.int64], slope: float, intercept: float) -> Numbers:
+    return values.astype(np.float64) * slope + intercept
+
+
+def _shown(grey: Numbers, layout: PixelLayout) -> NDArray[np.uint8]:
+    """Clamped, inverted where low values are white, and rounded."""
+    grey = np.clip(grey, 0, 255)
+    if layout.photometric == "MONOCHROME1":
+        grey = 255 - grey
+    return (grey + 0.5).astype(np.uint8)
