@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 
 from ..clock import from_datetime
 from ..errors import DicomServiceError, Unavailable
-from .azure_pipeline import Pipeline, Response, error_code, in_path, in_query, refused
+from .azure_connections import Response
+from .azure_pipeline import Pipeline, error_code, in_path, in_query, refused
 from .primitives import BlobExists, BlobItem, BlobMissing, BlobSource
 
 BLOCK = 4 * 1024 * 1024

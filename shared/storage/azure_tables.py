@@ -68,7 +68,7 @@ class Tables:
             "table", "GET", entity_path(table, partition, row), query, headers=_HEADERS
         )
         if response.status_code == 200:
-            return from_json(orjson.loads(response.content), response.headers.get("ETag") or "")
+            return from_json(orjson.loads(response.content), response.headers.get("etag") or "")
         if response.status_code == 404 and error_code(response) in ("ResourceNotFound", "EntityNotFound"):
             return None
         raise refused("table", response)
@@ -84,7 +84,7 @@ class Tables:
             "table", verb(operation), path(table, operation), headers=headers, content=content
         )
         if response.status_code < 300:
-            return response.headers.get("ETag") or ""
+            return response.headers.get("etag") or ""
         raise cause_of(response.status_code, error_code(response)) or refused("table", response)
 
     async def transact(self, table: str, operations: Sequence[Operation]) -> list[str]:
@@ -144,7 +144,7 @@ class Tables:
             continuation = "".join(
                 f"&{name}={in_query(value)}"
                 for name in ("NextPartitionKey", "NextRowKey")
-                if (value := response.headers.get(f"x-ms-continuation-{name}"))
+                if (value := response.headers.get(f"x-ms-continuation-{name.lower()}"))
             )
             if not continuation:
                 return
