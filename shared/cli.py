@@ -1,4 +1,4 @@
-"""`python -m shared.cli start | reset`, inside the environment that `dev.py` made.
+"""`python -m shared.cli start | reset | check`, inside the environment that `dev.py` made.
 
 It owns two processes, Azurite and the local Functions host, and stops the host first. What it imports at start is the
 standard library, so that a start costs what these two cost.
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     """Carries out one command; the exit code."""
     options, _ = parse(arguments)
     try:
-        return start(options) if options.command == "start" else reset(options)
+        return {"start": start, "reset": reset, "check": check}[options.command](options)
     except (CommandError, AzuriteError) as error:
         complain(error)
         return 1
@@ -317,6 +317,51 @@ def reset_storage(settings: Mapping[str, str], where: str) -> int:
         raise CommandError(f"{where} could not be emptied: {error}") from None
     print(f"Emptied {where}.", flush=True)
     return 0
+
+
+# -- check
+
+
+def check(options: Namespace) -> int:
+    """Reads the whole embedded store and names what is wrong with it; 1 if anything is.
+
+    What it finds on the way that killed processes left behind, it clears away, as each start does.
+    """
+    import asyncio
+
+    from .errors import DicomServiceError
+    from .storage.embedded_connection import FILE_NAME
+
+    data = data_directory(options)
+    if not (data / FILE_NAME).is_file():
+        raise CommandError(f"There is no embedded store in {data}: name its directory by --data")
+    print(f"Reading every file in {data} ...", flush=True)
+    try:
+        lost, others = asyncio.run(read_store(data))
+    except DicomServiceError as error:
+        raise CommandError(str(error)) from None
+    for line in (*lost, *others):
+        print(line, flush=True)
+    if not lost and not others:
+        print("Nothing is missing.", flush=True)
+        return 0
+    print(f"Lost or damaged instances: {len(lost)}. Other files: {len(others)}.", flush=True)
+    return 1
+
+
+async def read_store(directory: Path) -> tuple[list[str], list[str]]:
+    """A line for every instance that is lost, and for every other file."""
+    from .storage.embedded import EmbeddedStorage
+    from .storage.lost_instances import lost_instances
+
+    storage = EmbeddedStorage(directory)
+    try:
+        faults = {f"{fault.container}/{fault.name}": fault.problem for fault in await storage.check()}
+        lost = [each async for each in lost_instances(storage, faults)]
+    finally:
+        await storage.close()
+    others = faults.keys() - {each.file for each in lost}
+    return [f"{each}." for each in lost], [f"File {file} {faults[file]}." for file in sorted(others)]
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ def count(text: str) -> int:
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """The commands `start`, `test` and `reset`."""
+    """The commands `start`, `test`, `reset` and `check`."""
     parser = argparse.ArgumentParser(
         prog="dev.py", description="Runs the emulator of the Azure DICOM service on this machine, and its tests."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="start | test | reset")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="start | test | reset | check")
 
     start = commands.add_parser("start", help="install what is missing, then run storage and emulator until Ctrl-C")
     start.add_argument("--port", type=port, default=8080, help="port of the emulator (8080)")
@@ -48,6 +48,15 @@ def command_parser() -> argparse.ArgumentParser:
 
     reset = commands.add_parser("reset", help="remove every study, event and message from the store")
     add_store_options(reset)
+
+    check = commands.add_parser(
+        "check",
+        help="read every file of an embedded store, and name what is missing",
+        description="Names every instance and file of an embedded store that is missing, short or unreadable; the exit "
+        "code is 1 if there is one. An emulator may run on the store meanwhile.",
+    )
+    check.add_argument("--data", type=Path, metavar="DIR", help="directory of the data (.dev/embedded)")
+    check.set_defaults(store="embedded", storage=None, in_memory=False)
     return parser
 
 

@@ -75,8 +75,8 @@ class EmbeddedStorage:
         await self._database.close()
 
     async def check(self) -> list[Fault]:
-        """Looks at every file: blobs whose file is missing or short, which the log names, too."""
-        return await asyncio.to_thread(self._check.full)
+        """Reads every file, while others may be at work: blobs whose file is missing, short or unreadable."""
+        return await asyncio.to_thread(self._checked)
 
     def _in_background(self, work: Callable[[], object]) -> None:
         """Runs it in a thread; `close` waits for it."""
@@ -93,6 +93,12 @@ class EmbeddedStorage:
                 connection.execute("BEGIN IMMEDIATE")
                 clear_tables(connection)
                 connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise failure(error) from None
+
+    def _checked(self) -> list[Fault]:
+        try:
+            return self._check.full()
         except sqlite3.Error as error:
             raise failure(error) from None
 

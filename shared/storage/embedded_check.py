@@ -3,7 +3,7 @@
 Without `durable`, a power cut can take files whose rows the database has kept; the check names them in the log. It also
 removes what killed processes left behind. At start it looks at the folders that were filled lately: their number is
 bounded, and a folder is done with once it has been found complete well after its last file was written. On request it
-looks at all.
+reads all.
 """
 
 import logging
@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..clock import HOUR, SECOND, Clock, Ticks
-from .embedded_connection import connect
-from .embedded_disk import FOLDER_SIZE, Disk
+from .embedded_connection import FILE_NAME, connect
+from .embedded_disk import CHUNK, FOLDER_SIZE, Disk
+from .embedded_schema import StoreRefused
 from .embedded_values import as_given
 
 MOST_FOLDERS = 64
@@ -56,11 +57,14 @@ class _Expected:
     name: str
     size: int
 
-    def fault(self, state: os.stat_result | None) -> Fault | None:
+    def fault(self, problem: str) -> Fault:
+        return Fault(self.container, as_given(self.name), problem)
+
+    def fault_of(self, state: os.stat_result | None) -> Fault | None:
         if state is None:
-            return Fault(self.container, as_given(self.name), "is missing")
+            return self.fault("is missing")
         if state.st_size != self.size:
-            return Fault(self.container, as_given(self.name), f"has {state.st_size} of {self.size} bytes")
+            return self.fault(f"has {state.st_size} of {self.size} bytes")
         return None
 
 
@@ -77,15 +81,25 @@ class Check:
         """Lets every run end soon, as if there were nothing more to look at."""
         self._stop.set()
 
-    def at_start(self) -> list[Fault]:
-        """The latest folders, unless another process is at it; what is found is logged."""
-        with closing(connect(self._directory, durable=False, busy_seconds=BUSY_SECONDS)) as connection:
-            return self._run(connection, full=False) if self._claim(connection) else []
+    def at_start(self) -> None:
+        """The latest folders, unless another process is at it; the log names what is found."""
+        with self._connection() as connection:
+            if self._claim(connection):
+                _report(self._run(connection, full=False))
 
     def full(self) -> list[Fault]:
-        """All folders; what is found is logged, too."""
-        with closing(connect(self._directory, durable=False, busy_seconds=BUSY_SECONDS)) as connection:
+        """All folders, every file read from its first byte to its last; the database, too.
+
+        Raises `StoreRefused` where that is damaged.
+        """
+        with self._connection() as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise StoreRefused(f"The database {self._directory / FILE_NAME} is damaged: {verdict}")
             return self._run(connection, full=True)
+
+    def _connection(self) -> closing[sqlite3.Connection]:
+        return closing(connect(self._directory, durable=False, busy_seconds=BUSY_SECONDS))
 
     def _claim(self, connection: sqlite3.Connection) -> bool:
         now = self._clock()
@@ -103,8 +117,7 @@ class Check:
         for folder in self._folders(connection, full=full):
             if self._stop.is_set():
                 break
-            faults += self._look_at(connection, folder)
-        _report(faults)
+            faults += self._look_at(connection, folder, reading=full)
         return faults
 
     def _folders(self, connection: sqlite3.Connection, *, full: bool) -> Iterator[int]:
@@ -126,13 +139,15 @@ class Check:
             if self._disk.remove(number):
                 connection.execute("DELETE FROM litter WHERE id = ?", (number,))
 
-    def _look_at(self, connection: sqlite3.Connection, folder: int) -> list[Fault]:
+    def _look_at(self, connection: sqlite3.Connection, folder: int, *, reading: bool) -> list[Fault]:
         expected = {row.number: row for row in _rows(connection, folder)}
         files = dict(self._disk.files(folder))
         faults: list[Fault] = []
         for number, row in expected.items():
-            if row.fault(files.get(number)):
+            if row.fault_of(files.get(number)):
                 faults += self._look_again(connection, row)
+            elif reading and (problem := self._read(row)):
+                faults.append(row.fault(problem))
         left = [number for number in files.keys() - expected.keys() if not self._clear_away(connection, number, files)]
         if not faults and not left:
             self._verify(connection, folder)
@@ -145,8 +160,21 @@ class Check:
         except OSError:
             state = None
         there = connection.execute("SELECT 1 FROM blob WHERE id = ?", (row.number,)).fetchone()
-        fault = row.fault(state)
+        fault = row.fault_of(state)
         return [fault] if fault and there else []
+
+    def _read(self, row: _Expected) -> str:
+        """What keeps the file from being read, if anything does."""
+        try:
+            for offset in range(0, row.size, CHUNK):
+                if self._stop.is_set():
+                    break
+                self._disk.read(row.number, offset, CHUNK)
+        except FileNotFoundError:  # deleted meanwhile
+            return ""
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        return ""
 
     def _clear_away(self, connection: sqlite3.Connection, number: int, files: dict[int, os.stat_result]) -> bool:
         """Removes a file without a row unless it may be on its way to one; whether it is of no concern any more."""

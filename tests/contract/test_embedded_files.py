@@ -104,6 +104,18 @@ async def test_the_check_at_start_names_what_a_power_cut_took(place: Place, capl
     ]
 
 
+async def test_a_full_check_reads_every_file(place: Place) -> None:
+    """A directory of the file's size in its place stands for a file that opens and cannot be read."""
+    (place.directory / "d").mkdir()
+    for name in ("whole", "unreadable"):
+        await place.store.put_blob(names.DICOM, name, bytes((place.directory / "d").stat().st_size))
+    path = place.file("unreadable")
+    path.unlink()
+    path.mkdir()
+    [fault] = await place.store.check()
+    assert str(fault) == "dicom/unreadable cannot be read: Is a directory"
+
+
 async def test_lost_blobs_can_be_deleted_and_stored_anew(place: Place) -> None:
     await place.store.put_blob(names.DICOM, "x", b"0123456789")
     place.file("x").unlink()

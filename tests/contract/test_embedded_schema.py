@@ -125,6 +125,19 @@ async def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     assert "cannot be opened" in await refusal(tmp_path / "file")
 
 
+async def test_a_damaged_database_fails_the_full_check(tmp_path: Path) -> None:
+    file = await make(tmp_path / "store")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with file.open("r+b") as database:  # the second page and all behind it, where the rows lie
+        database.seek(4096)
+        database.write(b"\xff" * (file.stat().st_size - 4096))
+    store = EmbeddedStorage(tmp_path / "store")
+    with pytest.raises(Unavailable, match="damaged"):
+        await store.check()
+    await store.close()
+
+
 async def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
     assert "needs SQLite 3.37.0" in await refusal(tmp_path / "store")

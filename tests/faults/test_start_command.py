@@ -1,13 +1,15 @@
-"""`dev.py start` and `reset` as a user meets them: what they print, what they keep, what they leave behind."""
+"""`dev.py start`, `reset` and `check` as a user meets them: what they print, what they keep, what they leave behind."""
 
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 from shared.azurite import ROOT, answers_as_azurite, free_ports, is_azurite
+from shared.storage.embedded_disk import Disk
 from tests.support.processes import clean_environment
+from tests.support.stow import new_triple, store, upsert
 
 pytestmark = pytest.mark.integration
 
@@ -219,3 +223,86 @@ def test_reset_empties_a_running_emulator(start: Callable[..., Command], tmp_pat
     assert answers_as_azurite(record(data)["ports"]["blob"])
     assert run("reset", "--data", str(data)) == (0, f"Emptied the storage of {command.url}.\n")
     assert command.answers("/health")
+
+
+def store_files(data: Path, *names: str) -> list[Path]:
+    """The files of blobs, by the beginning of their names, in the order of their upload."""
+    with closing(sqlite3.connect(data / "store.db")) as connection:
+        pattern = "SELECT id FROM blob WHERE name LIKE ? ORDER BY id"
+        numbers = [number for name in names for (number,) in connection.execute(pattern, (name + "%",))]
+    return [Path(Disk(data, False).path(number)) for number in numbers]
+
+
+def test_check_names_what_the_embedded_store_has_lost(start: Callable[..., Command], tmp_path: Path) -> None:
+    """While the emulator runs, and after it."""
+    data = tmp_path / "data"
+    command = start("--store", "embedded", "--data", str(data)).wait_until_healthy()
+    triples = [new_triple() for _ in range(4)]
+    for triple in triples:
+        assert store(command.url, triple.file()).status == 200
+    _whole, missing, short, replaced = triples
+    assert upsert(command.url, replaced.file(PatientID="new")).status == 200
+    reading = f"Reading every file in {data} ...\n"
+    assert run("check", "--data", str(data)) == (0, f"{reading}Nothing is missing.\n")
+
+    prefixes = [f"Microsoft.Default/{each.study}/{each.series}/{each.instance}/" for each in triples]
+    lost, cut, former, _ = store_files(data, *prefixes[1:])
+    lost.unlink()
+    size = cut.stat().st_size
+    os.truncate(cut, 100)
+    former.unlink()
+    code, output = run("check", "--data", str(data))
+    assert code == 1
+    first, *lines, last = output.splitlines(keepends=True)
+    assert (first, last) == (reading, "Lost or damaged instances: 2. Other files: 1.\n")
+    expected = [
+        (f"Instance {each.instance} (series {each.series}, study {each.study}): dicom/{prefix}", f"{problem}.\n")
+        for each, prefix, problem in (
+            (missing, prefixes[1], "is missing"),
+            (short, prefixes[2], f"has 100 of {size} bytes"),
+        )
+    ]
+    expected = [*sorted(expected), (f"File dicom/{prefixes[3]}", "is missing.\n")]
+    assert len(lines) == len(expected)
+    for line, (begin, end) in zip([*sorted(lines[:2]), lines[2]], expected, strict=True):
+        assert line.startswith(begin), line
+        assert line.endswith(end), line
+
+    for triple in (missing, short):  # what the README says to do
+        assert upsert(command.url, triple.file()).status == 200
+    assert command.end() == 0
+    code, output = run("check", "--data", str(data))
+    assert (code, output.splitlines()[-1]) == (1, "Lost or damaged instances: 0. Other files: 3.")
+
+
+def test_check_names_instances_whose_file_is_unknown(start: Callable[..., Command], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = start("--store", "embedded", "--data", str(data)).wait_until_healthy()
+    triple = new_triple()
+    assert store(command.url, triple.file()).status == 200
+    assert command.end() == 0
+    with closing(sqlite3.connect(data / "store.db", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM blob")
+    code, output = run("check", "--data", str(data))
+    assert code == 1
+    assert f"Instance {triple.instance} (series {triple.series}, study {triple.study}): dicom/" in output
+
+
+def test_check_of_what_is_no_store_is_one_line_and_makes_none(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    expected = f"dev.py: There is no embedded store in {data}: name its directory by --data\n"
+    assert run("check", "--data", str(data)) == (1, expected)
+    assert not data.exists()
+
+
+def test_check_of_a_newer_store_is_refused(start: Callable[..., Command], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert start("--store", "embedded", "--data", str(data)).wait_until_healthy().end() == 0
+    with closing(sqlite3.connect(data / "store.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 77")
+    code, output = run("check", "--data", str(data))
+    assert code == 1
+    assert output.splitlines()[1].startswith(
+        f"dev.py: The store {data / 'store.db'} has version 77; this program reads"
+    )
+    assert "Traceback" not in output
