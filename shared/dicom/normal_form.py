@@ -11,12 +11,16 @@ import struct
 import unicodedata
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 PERSON_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 WITHOUT_LEADING_SPACES = frozenset({"CS", "LO", "PN", "SH"})
 """VRs in which spaces in front are no part of the value either (QRY-30)."""
+
+LONGEST_REMEMBERED = 64
+"""Characters of values whose forms are kept: searches meet the same ones again and again."""
 
 _STROKES = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t"})
 """Letters whose accent Unicode does not take apart."""
@@ -45,8 +49,16 @@ def normal_form(vr: str, element: dict[str, Any]) -> str | None:
         first = "=".join(str(first.get(group) or "") for group in PERSON_NAME_GROUPS)
     if first is None or isinstance(first, bool | list):
         return None
+    text = str(first)
+    return _remembered_form(vr, text) if len(text) <= LONGEST_REMEMBERED else _form(vr, text)
+
+
+def _form(vr: str, text: str) -> str | None:
     convert = _CONVERSIONS.get(vr)
-    return convert(str(first)) if convert else normal_text(vr, str(first)) or None
+    return convert(text) if convert else normal_text(vr, text) or None
+
+
+_remembered_form = lru_cache(maxsize=2048)(_form)
 
 
 def normal_text(vr: str, text: str) -> str:

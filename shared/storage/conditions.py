@@ -15,15 +15,13 @@ def matches(condition: Condition, values: Mapping[str, Value]) -> bool:
         return all(matches(inner, values) for inner in condition.conditions)
     if isinstance(condition, Or):
         return any(matches(inner, values) for inner in condition.conditions)
-    value = values.get(condition.name)
-    if type(value) is not type(condition.value):
+    value, bound = values.get(condition.name), condition.value
+    if type(value) is not type(bound):
         return False
-    return _OPERATORS[condition.operator](_ordered(value), _ordered(condition.value))
-
-
-def _ordered(value: Value | None) -> Value | None:
-    """Strings compare by UTF-16 code units, which differs from code points beyond the basic plane."""
-    return value.encode("utf-16-be") if isinstance(value, str) else value
+    if isinstance(value, str) and isinstance(bound, str) and not (value.isascii() and bound.isascii()):
+        # Strings compare by UTF-16 code units, which differs from code points beyond the basic plane.
+        value, bound = value.encode("utf-16-be"), bound.encode("utf-16-be")
+    return _OPERATORS[condition.operator](value, bound)
 
 
 def names_in(condition: Condition) -> Iterator[str]:

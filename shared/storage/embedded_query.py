@@ -8,11 +8,12 @@ a few thousand rows. It goes one of two ways:
 """
 
 import asyncio
-import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+
+import orjson
 
 from .embedded_conditions import Terms, choices, narrowing
 from .embedded_database import Database
@@ -203,8 +204,8 @@ class Query:
     # -- from the terms
 
     async def _found(self) -> list[int] | None:
-        """The numbers of all rows that may match the condition, in order of their keys; None if these are many or the
-        terms do not tell."""
+        """The numbers of all rows that may match the condition, in order of their keys unless one piece holds them all;
+        None if these are many or the terms do not tell."""
         prefix, condition = INDEXED.get(self._table), self._asked.condition
         if prefix is None or condition is None:
             return None
@@ -217,15 +218,20 @@ class Query:
             found = self._of_terms(connection, union)
             if found is not None:
                 numbers = found if numbers is None else numbers & found
-        if numbers is None:
-            return None
-        where = Where().also("id IN (SELECT value FROM json_each(?))", json.dumps(list(numbers)))
+        if numbers is None or len(numbers) <= SMALLEST_PIECE:
+            return None if numbers is None else list(numbers)
+        where = self._among(numbers)
+        sql = f"SELECT id FROM {entity_table(self._table)}{where.clause} ORDER BY pk, rk"  # noqa: S608
+        return [number for (number,) in connection.execute(sql, where.arguments)]
+
+    def _among(self, numbers: Collection[int]) -> Where:
+        """Those of the numbered rows that are in the ranges asked for."""
+        where = Where().also("id IN (SELECT value FROM json_each(?))", orjson.dumps(list(numbers)).decode())
         # The plus keeps SQLite from going along the key after all.
         for part in (_comparisons("+pk", self._asked.partitions), _comparisons("+rk", self._asked.rows)):
             for sql, argument in part:
                 where = where.also(sql, argument)
-        sql = f"SELECT id FROM {entity_table(self._table)}{where.clause} ORDER BY pk, rk"  # noqa: S608
-        return [number for (number,) in connection.execute(sql, where.arguments)]
+        return where
 
     def _of_terms(self, connection: sqlite3.Connection, union: tuple[Terms, ...]) -> set[int] | None:
         """The rows with one of these terms; None if there are too many."""
@@ -241,9 +247,7 @@ class Query:
         return numbers
 
     def _numbered(self, connection: sqlite3.Connection, numbers: list[int]) -> list[Entity]:
-        where = Where().also("id IN (SELECT value FROM json_each(?))", json.dumps(numbers))
-        if self._narrowing:
-            where = where.also(self._narrowing.sql, *self._narrowing.arguments)
+        where = self._among(numbers)
         sql = f"SELECT {self._selection.columns} FROM {entity_table(self._table)}{where.clause} ORDER BY +pk, +rk"  # noqa: S608
         return self._entities(connection.execute(sql, where.arguments).fetchall())
 

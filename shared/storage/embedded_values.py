@@ -6,6 +6,7 @@ number. All else stands as it is: orjson reads and writes 64-bit integers and fl
 """
 
 import base64
+import binascii
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -84,7 +85,7 @@ def _special(name: str, value: Mapping[str, Any], binary: bytes | None) -> Value
         return _NUMBERS_APART[value["f"]]
     content = value["b"]
     if isinstance(content, str):
-        return base64.b64decode(content)
+        return binascii.a2b_base64(content)
     if binary is None:
         raise BinaryNeeded(name)
     offset, length = content
