@@ -18,6 +18,7 @@ from .storage.index import Index
 from .storage.memory import StudyMemory
 from .storage.primitives import Storage
 from .storage.projections import Projections
+from .storage.recollection import MOST_BYTES, Recollection
 from .storage.table_file import TableFile
 from .storage.workitems import Workitems
 
@@ -37,6 +38,7 @@ class Services:
     garbage: GarbageCollector
     workitems: Workitems
     memory: StudyMemory
+    recollection: Recollection
     tags: TagMemory
     table_file: TableFile
     codecs: Codecs
@@ -49,6 +51,7 @@ class Services:
         """Empties the store, and what this process remembers of it."""
         await self.storage.reset()
         self.memory.clear()
+        self.recollection.clear()
         self.tags.forget()
         self.change_feed.forget()
 
@@ -63,6 +66,7 @@ class Services:
 def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -> Services:
     """The services over a storage that is open."""
     memory = StudyMemory()
+    recollection = Recollection(MOST_BYTES if storage.compact else 0)
     files = open_files(settings_, storage, clock)
 
     def storage_lost_entries() -> None:
@@ -76,13 +80,14 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         clock=clock,
         storage=storage,
         files=files,
-        index=Index(storage, files),
+        index=Index(storage, files, recollection),
         projections=projections,
         change_feed=feed,
-        committer=Committer(storage, files, feed, projections, memory, clock),
+        committer=Committer(storage, files, feed, projections, memory, recollection, clock),
         garbage=GarbageCollector(storage, files, feed, clock),
         workitems=Workitems(storage, clock),
         memory=memory,
+        recollection=recollection,
         tags=TagMemory(storage),
         table_file=TableFile(settings_),
         codecs=Codecs(settings_.codec_processes, settings_.codec_timeout_seconds),

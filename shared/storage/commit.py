@@ -13,6 +13,7 @@ from .change_feed import ChangeFeed
 from .deletion import Finisher
 from .memory import StudyKey, StudyMemory, StudyView
 from .primitives import Storage, TransactionRefused, Unanswered
+from .recollection import Recollection
 from .rows import StudyRow
 from .settle import Settler
 
@@ -80,6 +81,7 @@ class CommitLoop:
         self,
         storage: Storage,
         memory: StudyMemory,
+        recollection: Recollection,
         feed: ChangeFeed,
         settler: Settler,
         finisher: Finisher,
@@ -87,6 +89,7 @@ class CommitLoop:
     ) -> None:
         self._storage = storage
         self._memory = memory
+        self._recollection = recollection
         self._feed = feed
         self._settler = settler
         self._finisher = finisher
@@ -129,6 +132,7 @@ class CommitLoop:
             else:
                 committed = attempt.accepted(etags[0], view, self._clock())
                 self._memory.keep(study, committed)
+                self._recollection.committed(study, view.row, attempt)
                 return Committed(committed)
 
     async def _prepare(self, study: StudyKey, change: Change, view: StudyView) -> StudyView:

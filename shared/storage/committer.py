@@ -17,6 +17,7 @@ from .lanes import Lanes, Turn, Waiting
 from .memory import StudyKey, StudyMemory
 from .primitives import Storage
 from .projections import Projections
+from .recollection import Recollection
 from .records import InstanceKey, NewInstance, Outcome
 from .rows import MOST_PROPERTY_BYTES, OVERFLOWED_FRAMES, OVERFLOWED_METADATA, InstanceRow, upload_of
 from .settle import Settler
@@ -41,6 +42,7 @@ class Committer:
         feed: ChangeFeed,
         projections: Projections,
         memory: StudyMemory,
+        recollection: Recollection,
         clock: Clock,
     ) -> None:
         self._storage = storage
@@ -50,7 +52,7 @@ class Committer:
         self._clock = clock
         self._settler = Settler(storage, memory, feed, projections, clock)
         self._finisher = Finisher(storage, memory, feed, self._settler, clock)
-        self._loop = CommitLoop(storage, memory, feed, self._settler, self._finisher, clock)
+        self._loop = CommitLoop(storage, memory, recollection, feed, self._settler, self._finisher, clock)
         self._lanes = Lanes(self._store_group, self._fell_quiet)
         self._tidying: dict[StudyKey, asyncio.TimerHandle] = {}
         self._closing = False

@@ -1,13 +1,14 @@
 """Reading table `index`: what is stored (protocol, section 10). The committer is what writes it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from . import metadata_packing, names
 from .files import Files
 from .memory import StudyKey
 from .newest import named
 from .primitives import BlobMissing, Entity, Storage
+from .recollection import Recollection
 from .records import InstanceKey, InstanceRecord, SeriesRecord, StudyRecord
 from .rows import (
     FIRST_ROW,
@@ -17,6 +18,7 @@ from .rows import (
     OVERFLOWED_METADATA,
     RECORD_PROPERTIES,
     STUDY_ROW,
+    SeriesRow,
     StudyRow,
     instance_row,
     instance_row_key,
@@ -39,9 +41,10 @@ MOST_POINT_READS = 3
 class Index:
     """Studies, series and instances as they stand."""
 
-    def __init__(self, storage: Storage, files: Files) -> None:
+    def __init__(self, storage: Storage, files: Files, recollection: Recollection) -> None:
         self._storage = storage
         self._files = files
+        self._recollection = recollection
 
     async def study(self, partition: str, study: str) -> StudyRecord | None:
         """The study; None if it has no instances or is being deleted."""
@@ -50,44 +53,66 @@ class Index:
 
     async def series(self, partition: str, study: str) -> list[SeriesRecord]:
         """The series of a study, oldest first; empty if there is no such study."""
-        rows = self._storage.query(
+        if self._recollection.has_series((partition, study)):
+            owner = await self._study_row(partition, study)
+            if owner is None:
+                return []
+            rows = self._recollection.series((partition, study), owner.last)
+            if rows is not None:
+                return _series_records(study, owner, rows)
+        before = self._recollection.last((partition, study))
+        found = self._storage.query(
             names.INDEX,
             partition_key(partition, study),
             rows=_SERIES_ROWS,
             select=("PartitionKey", "RowKey", *_STUDY_PROPERTIES),
         )
-        entities = [entity async for entity in rows]
+        entities = [entity async for entity in found]
         if not entities or entities[-1].row != STUDY_ROW:
             return []
-        owner = study_row(entities.pop())
-        found = [(entity.row.removeprefix("series|"), series_row(entity)) for entity in entities]
-        return sorted(
-            (
-                SeriesRecord(study, uid, row.created, row.live, row.attributes)
-                for uid, row in found
-                if not owner.hides(uid)
-            ),
-            key=lambda series: series.created,
-        )
+        owner = self._seen(partition, study, entities.pop())
+        rows = _series_rows(entities)
+        if owner.last == before:
+            self._recollection.keep((partition, study), owner.last, rows=rows)
+        return _series_records(study, owner, rows)
 
     async def instances(
         self, partition: str, study: str, series: str | None = None, *, metadata: bool = False
     ) -> list[InstanceRecord]:
         """The instances of a study or series in order of their versions; empty if there are none."""
-        if series is None:
-            rows = [entity async for entity in self._rows(partition, study, (FIRST_ROW, None), metadata)]
-            if not rows or rows[-1].row != STUDY_ROW:
+        if self._recollection.has_instances((partition, study), series, metadata=metadata):
+            owner = await self._study_row(partition, study)
+            if owner is None:
                 return []
-            owner: StudyRow | None = study_row(rows.pop())
-            rows = [entity for entity in rows if entity.row.startswith(FIRST_ROW)]
+            found = self._recollection.instances((partition, study), series, owner.last, metadata=metadata)
+            if found is not None:
+                return _visible(owner, found)
+        before = self._recollection.last((partition, study))
+        if series is None:
+            entities = [entity async for entity in self._rows(partition, study, (FIRST_ROW, None), metadata)]
+            if not entities or entities[-1].row != STUDY_ROW:
+                return []
+            owner = self._seen(partition, study, entities.pop())
         else:
-            owner, rows = await asyncio.gather(
+            owner, entities = await asyncio.gather(
                 self._study_row(partition, study), self._instance_rows(partition, study, series, metadata)
             )
-        records = [record(key_of_entity(entity), instance_row(entity)) for entity in rows]
         if owner is None:
             return []
-        return sorted((each for each in records if not owner.hides(each.key.series)), key=lambda each: each.version)
+        found = [record(key_of_entity(row), instance_row(row)) for row in entities if row.row.startswith(FIRST_ROW)]
+        if owner.last == before:
+            rows = _series_rows(row for row in entities if not row.row.startswith(FIRST_ROW))
+            by_series: dict[str, list[InstanceRecord]] = {uid: [] for uid in rows if series is None}
+            for each in found:
+                by_series.setdefault(each.key.series, []).append(each)
+            self._recollection.keep(
+                (partition, study),
+                owner.last,
+                rows=rows if series is None else None,
+                instances=by_series,
+                metadata=metadata,
+            )
+        return _visible(owner, found)
 
     async def _instance_rows(self, partition: str, study: str, series: str, metadata: bool) -> list[Entity]:
         return [entity async for entity in self._rows(partition, study, instance_rows_of(series), metadata)]
@@ -172,6 +197,9 @@ class Index:
 
     async def _of_study(self, study: StudyKey, wanted: set[InstanceKey], metadata: bool) -> list[InstanceRecord]:
         """One query over the span of the rows wanted; those that a wide span hides are then read one by one."""
+        recalled = await self._recalled(study, wanted, metadata)
+        if recalled is not None:
+            return recalled
         select = METADATA_PROPERTIES if metadata else HEAD_PROPERTIES
         left = {instance_row_key(key.series, key.instance): key for key in wanted}
         found: list[InstanceRecord] = []
@@ -197,11 +225,51 @@ class Index:
         ]
         return found
 
+    async def _recalled(self, study: StudyKey, wanted: set[InstanceKey], metadata: bool) -> list[InstanceRecord] | None:
+        """Some instances by one read of their study row, if that is possible and fewer than reading their rows."""
+        series = {key.series for key in wanted}
+        if len(wanted) < 2 or not all(
+            self._recollection.has_instances(study, uid, metadata=metadata) for uid in series
+        ):
+            return None
+        owner = await self._study_row(*study)
+        if owner is None:
+            return []
+        found: list[InstanceRecord] = []
+        for uid in series:
+            of_series = self._recollection.instances(study, uid, owner.last, metadata=metadata)
+            if of_series is None:
+                return None
+            found += [each for each in of_series if each.key in wanted]
+        return found
+
     async def _study_row(self, partition: str, study: str) -> StudyRow | None:
         entity = await self._storage.get(names.INDEX, partition_key(partition, study), STUDY_ROW, _STUDY_PROPERTIES)
-        return study_row(entity) if entity else None
+        return self._seen(partition, study, entity) if entity else None
+
+    def _seen(self, partition: str, study: str, entity: Entity) -> StudyRow:
+        row = study_row(entity)
+        self._recollection.saw((partition, study), row.last)
+        return row
 
 
 def _study_record(partition: str, study: str, row: StudyRow) -> StudyRecord:
     newest = named(partition, study, row.newest)
     return StudyRecord(partition, study, row.created, row.last, row.live, row.attributes, row.expiry, newest)
+
+
+def _series_rows(entities: Iterable[Entity]) -> dict[str, SeriesRow]:
+    return {entity.row.removeprefix("series|"): series_row(entity) for entity in entities}
+
+
+def _series_records(study: str, owner: StudyRow, rows: Mapping[str, SeriesRow]) -> list[SeriesRecord]:
+    found = (
+        SeriesRecord(study, uid, row.created, row.live, row.attributes)
+        for uid, row in rows.items()
+        if not owner.hides(uid)
+    )
+    return sorted(found, key=lambda series: series.created)
+
+
+def _visible(owner: StudyRow, records: Iterable[InstanceRecord]) -> list[InstanceRecord]:
+    return sorted((each for each in records if not owner.hides(each.key.series)), key=lambda each: each.version)

@@ -1,4 +1,6 @@
-"""How many requests to storage a search costs: the common ones a fixed, small number, whatever is stored besides."""
+"""How many requests to storage a search costs: the common ones a fixed, small number, whatever is stored besides.
+
+What this process remembers of the studies is forgotten before each; `test_recollection.py` has what that saves."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -74,6 +76,7 @@ def find(services: Services, monkeypatch: pytest.MonkeyPatch) -> Find:
 
     async def run(resource: Resource, text: str, **path: str) -> tuple[Sequence[Any], int, int]:
         made.update(get=0, query=0)
+        services.recollection.clear()
         pairs = query_pairs(text.encode())
         search = Search(
             resource,
