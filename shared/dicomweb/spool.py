@@ -22,6 +22,9 @@ MOST_IN_ALL = 64 * 1024 * 1024
 WRITE_SIZE = 1024 * 1024
 """Bytes that are collected for one write to the disk, in a thread."""
 
+SMALLEST_PIECE = 4096
+"""Bytes of a piece that is not copied when it comes."""
+
 PREAMBLE = 128
 _PREFIX = b"DICM"
 
@@ -35,7 +38,8 @@ class Spool:
         """`limit`: the largest file that is taken (STO-31)."""
         self._limit = limit
         self._size = 0
-        self._buffer = bytearray()
+        self._pieces: list[bytes | bytearray] = []
+        self._gathered = 0
         self._counted = 0
         self._content = b""
         self._file: IO[bytes] | None = None
@@ -46,22 +50,22 @@ class Spool:
         self._size += len(data)
         if self._size > self._limit:
             raise TooLarge(self._limit)
-        self._buffer += data
+        self._gather(data)
         if self._file is None:
             self._count(len(data))
             if self._size <= MOST_IN_MEMORY and _in_memory <= MOST_IN_ALL:
                 return
             self._file = await asyncio.to_thread(tempfile.TemporaryFile)
-        if len(self._buffer) >= WRITE_SIZE:
+        if self._gathered >= WRITE_SIZE:
             await self._flush(self._file)
 
     async def finish(self) -> None:
         """All pieces are there. A DICOM preamble is overwritten by zeros (PS3.10 7.1; STO-101)."""
         if self._file is None:
-            if self._buffer.startswith(_PREFIX, PREAMBLE):
-                self._buffer[:PREAMBLE] = bytes(PREAMBLE)
-            self._content = bytes(self._buffer)
-            self._buffer = bytearray()
+            content = self._taken()
+            if content.startswith(_PREFIX, PREAMBLE) and any(content[:PREAMBLE]):
+                content = bytes(PREAMBLE) + content[PREAMBLE:]
+            self._content = content
             return
         await self._flush(self._file)
         if self.read(PREAMBLE, len(_PREFIX)) == _PREFIX:
@@ -102,15 +106,29 @@ class Spool:
     def close(self) -> None:
         """Lets go of memory and temporary file."""
         self._count(-self._counted)
-        self._buffer = bytearray()
+        self._pieces = []
         self._content = b""
         if self._file is not None:
             self._file.close()
 
     async def _flush(self, file: IO[bytes]) -> None:
-        data, self._buffer = self._buffer, bytearray()
-        await asyncio.to_thread(file.write, data)
+        await asyncio.to_thread(file.write, self._taken())
         self._count(-self._counted)
+
+    def _gather(self, data: bytes) -> None:
+        """Keeps `data` as it is; small pieces one behind the other, so that each does not take memory of its own."""
+        if len(data) >= SMALLEST_PIECE:
+            self._pieces.append(data)
+        elif self._pieces and isinstance(last := self._pieces[-1], bytearray):
+            last += data
+        else:
+            self._pieces.append(bytearray(data))
+        self._gathered += len(data)
+
+    def _taken(self) -> bytes:
+        """The pieces that were gathered, in one; there are none any more."""
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        return b"".join(pieces)
 
     def _count(self, change: int) -> None:
         """Keeps account of what this spool and all spools hold in memory."""

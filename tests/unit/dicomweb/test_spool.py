@@ -1,5 +1,6 @@
 """Received files: in memory or on the disk, the same bytes in either case, and nothing left behind."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -31,6 +32,21 @@ async def test_what_was_written_is_read(length: int) -> None:
     assert file.read(length // 2, length) == content[length // 2 :]
     with file.content() as whole:
         assert whole[:] == content
+    file.close()
+
+
+@pytest.mark.parametrize("total", [60_000, spool.MOST_IN_MEMORY + 60_000])
+async def test_pieces_of_all_sizes(total: int) -> None:
+    """Small ones are gathered, others kept as they come; their order stays, in memory and on the disk."""
+    content = os.urandom(total)
+    file, start = Spool(10**9), 0
+    for size in itertools.cycle((1, 3, 4095, 4096, 0, 20_000, 2)):
+        await file.write(content[start : start + size])
+        start += size
+        if start >= total:
+            break
+    await file.finish()
+    assert file.read(0, total + 1) == content
     file.close()
 
 
