@@ -29,7 +29,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
+import glob
 import io
 import itertools
 import json
@@ -565,6 +567,7 @@ class Bench:
         whole = self.fig(
             "wado_series", f"WADO-RS series of {len(self.servers[0].series[2])} x 512 KB", "MB/s", "higher"
         )
+        cpu = self.fig("wado_series_cpu", "WADO-RS the same series: CPU of the server", "ms")
 
         def prepare(rnd):
             return [self.make.rand.choice(list(self.servers[0].series[2])) for _ in range(self.few(12))]
@@ -588,20 +591,22 @@ class Bench:
                 return call
 
             ms = await self.many(one, server, [getter(uid) for uid in uids])
-            rate = None
+            rate = used = None
+            before = self.cpu_seconds(server)
             try:
                 took, status, ctype, body = await server.call(
                     "GET", f"/studies/{st}/series/{se}", accept=server.accept["series"]
                 )
+                used = (self.cpu_seconds(server) - before) * 1000 if before else None
                 if status != 200:
                     raise Bad(f"answered {status}")
                 rate = len(body) / took / 1e6
                 self.check_parts(server, ctype, body, list(inst))
             except FAILURES as exc:
                 whole.fail(server, f"{type(exc).__name__}: {exc}")
-            return [ms, rate]
+            return [ms, rate, used]
 
-        await self.rounds_of([one, whole], prepare, sample)
+        await self.rounds_of([one, whole, cpu], prepare, sample)
 
     async def meta(self):
         await self.series_fixture()
@@ -987,16 +992,29 @@ class Bench:
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
             return False
 
+    def processes(self, server):
+        """The processes of a server and their children; none if --pids does not name any."""
+        spec = self.args.pids.get(server.name, "")
+        if spec.startswith("!"):
+            spec = subprocess.run(spec[1:], shell=True, capture_output=True, text=True).stdout
+        return descendants([int(p) for p in re.findall(r"\d+", spec)])
+
+    def cpu_seconds(self, server):
+        """What the living threads of a server have used so far (Linux)."""
+        total = 0
+        for pid in self.processes(server):
+            for thread in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+                with contextlib.suppress(OSError):
+                    total += int(open(thread).read().split()[0])
+        return total / 1e9
+
     def memory(self, when):
         rss = self.fig(f"rss_{when}", f"memory {when}: RSS, processes and children", "MB")
         pss = self.fig(f"pss_{when}", f"memory {when}: PSS (shared pages counted once)", "MB")
         for server in self.servers:
-            spec = self.args.pids.get(server.name)
-            if not spec:
+            pids = self.processes(server)
+            if not pids:
                 continue
-            if spec.startswith("!"):
-                spec = subprocess.run(spec[1:], shell=True, capture_output=True, text=True).stdout
-            pids = descendants([int(p) for p in re.findall(r"\d+", spec)])
             total, share = 0, 0
             for pid in pids:
                 try:
