@@ -62,7 +62,13 @@ class _Rendering:
         syntax = self._record.transfer_syntax
         if syntax in _IN_THREAD:
             async with self._source.codecs.thread():
-                return await asyncio.to_thread(self._render, *await self._read())
+                beginning, content = await self._read()
+                picture = await asyncio.to_thread(self._render, beginning, content, None)
+                if picture is None:
+                    first = await self._first_frame()
+                    picture = await asyncio.to_thread(self._render, beginning, content, first)
+                assert picture is not None
+                return picture
         async with self._source.codecs.turn() as turn:
             if syntax in _WHOLE_FILES:
                 task, blobs = (
@@ -70,8 +76,10 @@ class _Rendering:
                     [await self._source.reader.read(self._record), self._record.frames],
                 )
             else:
-                beginning, content, first = await self._read()
-                task, blobs = "render_frame", [beginning, content, *([] if first is None else [first])]
+                beginning, content = await self._read()
+                task, blobs = "render_frame", [beginning, content]
+                if await asyncio.to_thread(self._needs_first_frame, beginning):
+                    blobs.append(await self._first_frame())
             result = await turn.run(
                 task,
                 blobs,
@@ -84,21 +92,25 @@ class _Rendering:
         result.close()
         return picture
 
-    def _render(self, beginning: bytes, content: bytes, first: bytes | None) -> bytes:
+    def _render(self, beginning: bytes, content: bytes, first: bytes | None) -> bytes | None:
+        """None if the first frame is needed, too."""
         from ..dicom.render import render_frame  # with numpy and Pillow behind it
 
+        if first is None and self._needs_first_frame(beginning):
+            return None
         syntax = self._record.transfer_syntax
         return render_frame(beginning, syntax, self._frame, content, first, self._media_type, self._quality)
 
-    async def _read(self) -> tuple[bytes, bytes, bytes | None]:
-        """The file up to its pixel data, the frame, and the first frame if the picture depends on it."""
+    async def _read(self) -> tuple[bytes, bytes]:
+        """The file up to its pixel data, and the frame."""
         beginning, [content] = await read_image(self._source, self._record, self._table, [self._frame])
-        if self._frame == 1 or not await asyncio.to_thread(self._needs_first_frame, beginning):
-            return beginning, content, None
+        return beginning, content
+
+    async def _first_frame(self) -> bytes:
         pieces = await self._source.reader.pieces(self._record, self._table.pieces(1))
-        return beginning, content, self._table.cut(1, b"".join(pieces))
+        return self._table.cut(1, b"".join(pieces))
 
     def _needs_first_frame(self, beginning: bytes) -> bool:
         from ..dicom.render import needs_first_frame
 
-        return needs_first_frame(beginning, self._record.transfer_syntax, self._frame)
+        return self._frame > 1 and needs_first_frame(beginning, self._record.transfer_syntax, self._frame)
