@@ -15,11 +15,11 @@ from .primitives import Delete, Insert, Operation, Replace
 from .records import InstanceRecord
 from .rows import FIRST_ROW, SeriesRow, StudyRow, instance_row, key_of_entity, record
 
-MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 32 * 1024 * 1024
 
-_STUDY_BYTES = 1000
-_SERIES_BYTES = 3000
-_INSTANCE_BYTES = 1200
+_STUDY_BYTES = 500
+_SERIES_BYTES = 1200
+_INSTANCE_BYTES = 600
 """About what each takes beside its metadata and frames."""
 
 
@@ -140,10 +140,10 @@ class Recollection:
         self._size -= known.size if known else 0
 
     def _put(self, study: StudyKey, known: _Study, size: int = _STUDY_BYTES) -> None:
-        """One study has an eighth of the room at most."""
+        """One study has a quarter of the room at most."""
         self.forget(study)
         known.size = size
-        if size <= self._limit // 8:
+        if size <= self._limit // 4:
             self._studies[study] = known
             self._size += size
         while self._size > self._limit:

@@ -161,7 +161,7 @@ async def test_many_studies_are_forgotten_in_turn(processes: Processes, monkeypa
     remembered = [study for _, study in memory._studies]
     assert 5 < len(remembered) < 30
     assert remembered == studies[-len(remembered) :]
-    large = [new(studies[0], "1.1", str(number)) for number in range(20)]
+    large = [new(studies[0], "1.1", str(number)) for number in range(40)]
     await store(processes.one, *large)
     assert (PARTITION, studies[0]) not in memory._studies
 
