@@ -20,6 +20,8 @@ from .storage.primitives import Storage
 from .storage.projections import Projections
 from .storage.recollection import MOST_BYTES, Recollection
 from .storage.table_file import TableFile
+from .storage.value_completion import ValueCompletion
+from .storage.value_lookup import ValueLookup
 from .storage.workitems import Workitems
 
 
@@ -33,6 +35,8 @@ class Services:
     files: Files
     index: Index
     projections: Projections
+    value_lookup: ValueLookup
+    value_completion: ValueCompletion
     change_feed: ChangeFeed
     committer: Committer
     garbage: GarbageCollector
@@ -50,6 +54,7 @@ class Services:
     async def reset(self) -> None:
         """Empties the store, and what this process remembers of it."""
         await self.storage.reset()
+        await self.value_completion.emptied()
         self.memory.clear()
         self.recollection.clear()
         self.tags.forget()
@@ -74,7 +79,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         made.repairs.soon(maintenance.AFTER_LOSS_SECONDS)
 
     feed = ChangeFeed(storage, clock, on_loss=storage_lost_entries, guarded=settings_.worker_processes > 1)
-    projections = Projections(storage)
+    projections = Projections(storage, clock)
     made = Services(
         settings=settings_,
         clock=clock,
@@ -82,6 +87,8 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         files=files,
         index=Index(storage, files, recollection),
         projections=projections,
+        value_lookup=ValueLookup(storage, projections.months),
+        value_completion=ValueCompletion(storage, clock),
         change_feed=feed,
         committer=Committer(storage, files, feed, projections, memory, recollection, clock),
         garbage=GarbageCollector(storage, files, feed, clock),
@@ -100,6 +107,7 @@ async def open_services(settings_: Settings, clock: Clock = wall_clock) -> Servi
     storage = open_storage(settings_)
     try:
         await storage.prepare()
+        await ValueCompletion(storage, clock).open()
     except BaseException:
         await storage.close()
         raise

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     storage_credential: str = Field(default="", alias="AzureWebJobsStorage__credential")
     storage_client_id: str = Field(default="", alias="AzureWebJobsStorage__clientId")
 
+    value_rows: Literal["auto", "on", "off"] = Field(default="auto", alias="DICOM_VALUE_ROWS")
+    """Whether searches have rows by value in an Azure Storage account; auto: unless it is Azurite's."""
+
     worker_processes: int = Field(default=1, alias="FUNCTIONS_WORKER_PROCESS_COUNT", gt=0)
     """Worker processes of this host, which share the store."""
 

@@ -57,11 +57,20 @@ async def housekeeping(services: "Services") -> None:
             _tell("Housekeeping failed; the next run tries again.", error)
 
 
+async def complete_value_rows(services: "Services") -> None:
+    """Gives value rows to what was stored by processes that wrote none."""
+    try:
+        await services.value_completion.advance()
+    except Exception as error:
+        _tell("Rows by value could not be completed; the next run goes on.", error)
+
+
 async def run(services: "Services") -> None:
     """All of it, as the timer does every hour."""
     await repair(services)
     await resume_stalled(services)
     await housekeeping(services)
+    await complete_value_rows(services)
 
 
 class Repairs:
@@ -82,6 +91,7 @@ class Repairs:
             await asyncio.sleep(seconds)
             try:
                 await repair(self._services)
+                await complete_value_rows(self._services)
                 return
             except Exception as error:
                 _tell("A repair failed; it is tried again.", error)

@@ -9,6 +9,7 @@ from .search_criteria import criteria
 from .search_lookups import Lookups
 from .search_reading import Reader
 from .search_results import Item, items
+from .search_values import ValueSearch
 
 if TYPE_CHECKING:
     from ..composition import Services
@@ -21,7 +22,8 @@ async def search_items(services: "Services", partition: str, search: Search) -> 
         return []
     lookups = Lookups(services.index, partition)
     tagged = TagIndexing(services.storage, services.index)
-    reader = Reader(lookups, services.projections, tagged, wanted)
+    values = ValueSearch(services.value_lookup, lookups, services.projections, wanted)
+    reader = Reader(lookups, services.projections, values, tagged, wanted)
     if search.resource.item is Level.STUDY:
         found = await reader.studies(search.page)
     elif search.resource.item is Level.SERIES:

@@ -14,7 +14,7 @@ from ..dicom.normal_form import normal_form, projected_name
 from ..dicom.uids import is_uid
 from ..dicomweb.search_parameters import Filter, Search
 from ..storage.primitives import And, Compare, Condition, Or
-from ..storage.records import Attributes
+from ..storage.records import Attributes, SeriesRecord
 
 MOST_COMPARISONS = 10
 """Azure Tables take 15 in one filter, of which the keys and the mark of shown rows need five."""
@@ -59,6 +59,11 @@ class Criteria:
     def study_matches(self, attributes: Attributes) -> bool:
         """Modalities apart."""
         return all_match(self.study_filters, attributes)
+
+    def modality_among(self, series: Iterable[SeriesRecord]) -> bool:
+        """Whether a study of these series has the modalities."""
+        modalities = self.modalities
+        return modalities is None or any(modalities.matches(form_of(each.attributes, MODALITY)) for each in series)
 
     def series_matches(self, series: str, attributes: Attributes) -> bool:
         return (self.series is None or series in self.series) and all_match(self.series_filters, attributes)

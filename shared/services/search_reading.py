@@ -14,7 +14,7 @@ from ..dicom.attributes import MODALITY
 from ..dicom.normal_form import projected_name
 from ..dicomweb.query_string import Page
 from ..storage.projections import Projections
-from ..storage.records import Attributes, InstanceKey, InstanceRecord, SeriesRecord
+from ..storage.records import Attributes, InstanceKey, InstanceRecord, Projection
 from ..storage.tag_indexing import TagIndexing, Valued
 from .parallel import in_parallel
 from .search_criteria import (
@@ -26,6 +26,7 @@ from .search_criteria import (
     study_condition,
 )
 from .search_lookups import Lookups
+from .search_values import ValueSearch
 
 MOST_DESCENTS = 64
 """Studies whose partitions are read one by one; of more, the rows of all are read in their order."""
@@ -57,11 +58,14 @@ class Found:
 class Reader:
     """Reads for one search in one data partition."""
 
-    def __init__(self, lookups: Lookups, projections: Projections, tagged: TagIndexing, wanted: Criteria) -> None:
+    def __init__(
+        self, lookups: Lookups, projections: Projections, values: ValueSearch, tagged: TagIndexing, wanted: Criteria
+    ) -> None:
         self._lookups = lookups
         self._index = lookups.index
         self._partition = lookups.partition
         self._projections = projections
+        self._values = values
         self._tagged = tagged
         self._wanted = wanted
 
@@ -72,23 +76,34 @@ class Reader:
         return await _taken(self._all_studies(_few(page)), page)
 
     def _all_studies(self, first: int | None = None) -> AsyncIterator[Found]:
-        return self._named_studies() if self._wanted.studies is not None else self._scanned_studies(first)
+        studies = self._wanted.studies
+        return self._named_studies(studies) if studies is not None else self._searched_studies(first)
 
-    async def _named_studies(self) -> AsyncGenerator[Found]:
-        """Point reads of the studies whose UIDs are given."""
+    async def _named_studies(self, studies: Iterable[str]) -> AsyncGenerator[Found]:
+        """Point reads of the studies of these UIDs; those that match."""
         wanted = self._wanted
-        records = await self._lookups.studies(wanted.studies or ())
+        records = await self._lookups.studies(studies)
         fitting = [study for study, record in records.items() if wanted.study_matches(record.attributes)]
         if wanted.modalities is not None:
             series = await self._lookups.series(fitting)
-            fitting = [study for study in fitting if self._has_modality(series[study])]
+            fitting = [study for study in fitting if wanted.modality_among(series[study])]
         found = (Found(study, records[study].created, attributes=records[study].attributes) for study in fitting)
         for each in sorted(found, key=lambda each: each.order):
             yield each
 
-    def _has_modality(self, series: Iterable[SeriesRecord]) -> bool:
-        modalities = self._wanted.modalities
-        return modalities is None or any(modalities.matches(form_of(each.attributes, MODALITY)) for each in series)
+    async def _searched_studies(self, first: int | None) -> AsyncGenerator[Found]:
+        """By a look-up of values, if one leads to few enough, else in the order of the rows of studies."""
+        found: AsyncIterator[Found]
+        rows = await self._values.studies(first)
+        if rows is not None:
+            found = _found_rows(rows)
+        elif (studies := await self._values.studies_with_modality()) is not None:
+            found = self._named_studies(studies)
+        else:
+            found = self._scanned_studies(first)
+        async with _closing(found):
+            async for each in found:
+                yield each
 
     async def _scanned_studies(self, first: int | None) -> AsyncGenerator[Found]:
         """The rows of studies, each looked for among those that have the modalities.
@@ -149,7 +164,9 @@ class Reader:
     async def _scanned_series(self, studies: set[str] | None, first: int | None = None) -> AsyncGenerator[Found]:
         """The rows of series, newest first, of these studies or of all."""
         wanted = self._wanted
-        rows = self._projections.series(self._partition, series_condition(wanted), first=first)
+        rows = await self._values.series(first)
+        if rows is None:
+            rows = self._projections.series(self._partition, series_condition(wanted), first=first)
         async with _closing(rows):
             async for row in rows:
                 if (studies is None or row.study in studies) and wanted.series_matches(row.series, row.attributes):
@@ -257,6 +274,12 @@ def _few(page: Page) -> int | None:
 def _found(instance: InstanceRecord | Valued) -> Found:
     key = instance.key
     return Found(key.study, instance.version, key.series, key.instance)
+
+
+async def _found_rows(rows: AsyncIterator[Projection]) -> AsyncGenerator[Found]:
+    async with _closing(rows):
+        async for row in rows:
+            yield Found(row.study, row.created, row.series, attributes=row.attributes, text=row.text)
 
 
 def _merged(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, frozenset[str]]]:

@@ -26,7 +26,9 @@ class AzureStorage:
     compact = True
 
     def __init__(self, settings: Settings) -> None:
-        self._pipeline = Pipeline(account_of(settings), self._restore)
+        account = account_of(settings)
+        self.value_rows = settings.value_rows == "on" or (settings.value_rows == "auto" and not account.emulated)
+        self._pipeline = Pipeline(account, self._restore)
         self._tables = Tables(self._pipeline)
         self._blobs = Blobs(self._pipeline)
         self._queues = Queues(self._pipeline)

@@ -42,6 +42,11 @@ class Account:
     managed: bool = False
     """Only a managed identity counts; otherwise whatever the environment offers is tried."""
 
+    @property
+    def emulated(self) -> bool:
+        """Whether this is Azurite and no account in a cloud: by its name, or since the name is in the path."""
+        return self.name == _EMULATOR_NAME or bool(urlsplit(self.table).path.strip("/"))
+
 
 def account_of(settings: Settings) -> Account:
     """The account that the settings name, by connection string or, when there is none, by identity."""

@@ -35,6 +35,7 @@ class EmbeddedStorage:
     """`Storage` in a directory of its own."""
 
     compact = False
+    value_rows = False
     """A hundred rows are inflated slower than read."""
 
     def __init__(self, path: str | os.PathLike[str], durable: bool = False, clock: Clock = wall_clock) -> None:

@@ -169,6 +169,10 @@ class Storage(Protocol):
     compact: bool
     """Whether rows should be kept small at the cost of CPU time."""
 
+    value_rows: bool
+    """Whether searches are to find studies and series by rows of their values: where a query that goes through
+    everything costs more than the rows do."""
+
     # -- life
 
     async def prepare(self) -> None:

@@ -7,21 +7,23 @@ attribute in its normal form, for filters, and the original elements, for result
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import orjson
 
-from ..clock import to_datetime
+from ..clock import Clock
 from ..dicom.normal_form import normal_form, projected_name
 from . import names
 from .memory import StudyKey
+from .months import Months
 from .primitives import (
     MOST_OPERATIONS,
     And,
     Compare,
     Condition,
+    Delete,
     Entity,
     EntityChanged,
     EntityExists,
@@ -34,11 +36,20 @@ from .primitives import (
     TransactionRefused,
     Unanswered,
 )
+from .projection_rows import projection_partition, projection_row, split_projection_row
 from .records import Attributes, Projection
 from .rows import Mark
-
-_MOST = 10**20 - 1
-_LAST_MONTH = 999999
+from .value_rows import (
+    LAYOUT,
+    STAMP,
+    Forms,
+    forms_of,
+    held_forms,
+    most_operations,
+    properties_of,
+    target_of,
+    value_operations,
+)
 
 SERIES_UID_PROPERTY = projected_name("0020000E")
 """Of the row of a series: keys begin with the time, so that a UID alone does not lead to one."""
@@ -47,17 +58,6 @@ MOST_KNOWN = 10_000
 
 MOST_PARSED = 1000
 """Rows that this process keeps parsed: some 5 KB each."""
-
-
-def projection_partition(partition: str, created: int) -> str:
-    """Newest months first."""
-    moment = to_datetime(created)
-    return f"{partition}|{_LAST_MONTH - (moment.year * 100 + moment.month):06d}"
-
-
-def projection_row(study: str, series: str, created: int) -> str:
-    inverted = f"{_MOST - created:020d}"
-    return f"series|{inverted}|{study}|{series}" if series else f"study|{inverted}|{study}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +89,35 @@ def _entity(study: StudyKey, shown: Shown) -> Entity:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A row as this process last wrote it: a hint that spares the read before the next write."""
+    """A row as this process last wrote it: a hint that spares the read before the next write. `held` are the values
+    that have value rows."""
 
     etag: str
     rev: int
+    held: Forms
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """What brings a row up to its mark, and the values that value rows are there for."""
+
+    entity: Entity
+    operation: Insert | Replace
+    held: Forms
+
+    @property
+    def etag(self) -> str:
+        """Of the row as it was."""
+        return self.operation.etag if isinstance(self.operation, Replace) else ""
 
 
 class Projections:
     """Reads and writes the table."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self.months = Months(storage, clock)
 
     async def write(self, study: StudyKey, shown: Iterable[Shown], recent: Callable[[], bool]) -> None:
         """Answers each mark, unless the row is newer already (rules 19 and 20).
@@ -117,21 +134,38 @@ class Projections:
                 blind.add(entity.row)
         await asyncio.gather(
             *(
-                self._write_rows(entities[start : start + MOST_OPERATIONS], blind, recent)
+                self._write_rows(some, blind, recent)
                 for entities in groups.values()
-                for start in range(0, len(entities), MOST_OPERATIONS)
+                for some in self._transactions(entities)
             )
         )
+
+    def _transactions(self, entities: list[Entity]) -> Iterable[list[Entity]]:
+        """Rows of one partition that, with their value rows, go into one transaction each."""
+        if self._storage.value_rows:
+            self.months.note(entities[0].partition)
+            for entity in entities:
+                entity.values[STAMP] = LAYOUT
+            most = MOST_OPERATIONS // max(most_operations(entity.row) for entity in entities)
+        else:
+            most = MOST_OPERATIONS
+        return (entities[start : start + most] for start in range(0, len(entities), most))
 
     async def _write_rows(self, entities: list[Entity], blind: set[str], recent: Callable[[], bool]) -> None:
         """The rows of one partition in one transaction: what begins a life without reading, the rest after it."""
         trusting = True
+        lost: set[tuple[str, str]] = set()
         while True:
-            found = await asyncio.gather(*(self._operation(entity, trusting, blind) for entity in entities))
-            entities = [entity for entity, operation in zip(entities, found, strict=True) if operation]
-            operations = [operation for operation in found if operation]
-            if not operations:
+            found = await asyncio.gather(*(self._planned(entity, trusting, blind) for entity in entities))
+            writes = [write for write in found if write]
+            if not writes:
                 return
+            entities = [write.entity for write in writes]
+            operations: list[Operation] = [write.operation for write in writes]
+            if self._storage.value_rows:
+                for write in writes:
+                    gone = [row for etag, row in lost if etag == write.etag]
+                    operations += value_operations(write.entity, write.held, gone)
             if not recent():
                 raise Unanswered("The study row was read too long ago.")
             try:
@@ -139,32 +173,49 @@ class Projections:
                     etags = [await self._storage.write(names.STUDIES, operations[0])]
                 else:
                     etags = await self._storage.transact(names.STUDIES, operations)
-            except (TransactionRefused, EntityExists, EntityMissing, EntityChanged):
+            except TransactionRefused as refusal:
+                trusting = False
+                refused = operations[refusal.index]
+                if isinstance(refused, Delete):  # a value row that should be there: do without it
+                    lost |= {
+                        (write.etag, refused.row) for write in writes if write.entity.row == target_of(refused.row)
+                    }
+            except (EntityExists, EntityMissing, EntityChanged):
                 trusting = False
             else:
                 self._remember(entities, etags)
                 return
 
-    async def _operation(self, entity: Entity, trusting: bool, blind: set[str]) -> Operation | None:
+    async def _planned(self, entity: Entity, trusting: bool, blind: set[str]) -> _Write | None:
         """What brings the row up to its mark; None if it is there already."""
         key = (entity.partition, entity.row)
         rev = int(entity.values["rev"])
         known = self._known.get(key) if trusting else None
         if known is not None and known.rev < rev:
-            return Replace(entity, known.etag)
+            return _Write(entity, Replace(entity, known.etag), known.held)
         if trusting and known is None and entity.row in blind:
-            return Insert(entity)
-        there = await self._storage.get(names.STUDIES, *key, ("PartitionKey", "RowKey", "rev"))
+            return _Write(entity, Insert(entity), {})
+        values = properties_of(entity.row) if self._storage.value_rows else ()
+        there = await self._storage.get(names.STUDIES, *key, ("PartitionKey", "RowKey", "rev", *values))
         if there is None:
-            return Insert(entity)
-        return Replace(entity, there.etag) if int(there.values["rev"]) < rev else None
+            return _Write(entity, Insert(entity), {})
+        if int(there.values["rev"]) >= rev:
+            return None
+        return _Write(entity, Replace(entity, there.etag), held_forms(there))
 
     def _remember(self, entities: list[Entity], etags: list[str]) -> None:
-        for entity, etag in zip(entities, etags, strict=True):
-            self._known[entity.partition, entity.row] = _Known(etag, int(entity.values["rev"]))
+        """The first ETags are theirs."""
+        for entity, etag in zip(entities, etags, strict=False):
+            held = forms_of(entity.row, entity.values) if self._storage.value_rows else {}
+            self._known[entity.partition, entity.row] = _Known(etag, int(entity.values["rev"]), held)
             self._known.move_to_end((entity.partition, entity.row))
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
+
+    async def at(self, partition: str, row: str) -> Projection | None:
+        """The study or series of this row, by the keys of the table; None unless it is shown."""
+        entity = await self._storage.get(names.STUDIES, partition, row, ("PartitionKey", "RowKey", "o", "shown"))
+        return _of_entity(entity) if entity is not None and entity.values["shown"] else None
 
     def studies(
         self, partition: str, where: Condition | None = None, *, first: int | None = None
@@ -181,22 +232,30 @@ class Projections:
     async def _read(
         self, partition: str, level: str, where: Condition | None, first: int | None
     ) -> AsyncIterator[Projection]:
-        """All of them in any case: a query for the first few, if wanted, and then for what lies behind them."""
+        """All of them in any case: a query for the first few, if wanted, and then for what lies behind them.
+
+        Where there are value rows, each month by itself, so that they need not be gone over.
+        """
         shown: Condition = Compare("shown", "eq", True)
         condition = And((shown, where)) if where else shown
         rows, end = (f"{level}|", f"{level}}}"), f"{partition}}}"
-        last: Entity | None = None
-        count = 0
-        async for last in self._rows((f"{partition}|", end), rows, condition, first):
-            count += 1
-            yield _of_entity(last)
-        if last is None or count != first:
-            return
-        # no character of a key comes before "!"
-        async for entity in self._rows(last.partition, (last.row + "!", rows[1]), condition):
-            yield _of_entity(entity)
-        async for entity in self._rows((last.partition + "!", end), rows, condition):
-            yield _of_entity(entity)
+        parts: Sequence[str | Range] = [(f"{partition}|", end)]
+        if self._storage.value_rows:
+            parts = await self.months.of(partition)
+        for part in parts:
+            last: Entity | None = None
+            count = 0
+            async for last in self._rows(part, rows, condition, first):
+                count += 1
+                yield _of_entity(last)
+            if last is None or count != first:
+                continue
+            # no character of a key comes before "!"
+            async for entity in self._rows(last.partition, (last.row + "!", rows[1]), condition):
+                yield _of_entity(entity)
+            if not isinstance(part, str):
+                async for entity in self._rows((last.partition + "!", end), rows, condition):
+                    yield _of_entity(entity)
 
     def _rows(
         self, partitions: str | Range, rows: Range, where: Condition, top: int | None = None
@@ -209,8 +268,7 @@ class Projections:
 @lru_cache(maxsize=MOST_PARSED)
 def _projection(row: str, text: str) -> Projection:
     """What a row says. Those that searches show again and again, above all the newest, are parsed once."""
-    _, inverted, study, *series = row.split("|")
-    return Projection(study, series[0] if series else "", _MOST - int(inverted), orjson.loads(text), text)
+    return Projection(*split_projection_row(row), orjson.loads(text), text)
 
 
 def _of_entity(entity: Entity) -> Projection:

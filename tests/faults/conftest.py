@@ -13,6 +13,7 @@ from shared.storage.primitives import Storage
 from tests.support.stepping import Process
 
 ENGINES = ("azurite", "embedded")
+WITH_VALUE_ROWS = "azurite with value rows"
 
 NewProcess = Callable[..., Process]
 
@@ -32,8 +33,10 @@ def faulty_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     """An empty store."""
     engine: Storage
-    if request.param == "azurite":
-        engine = AzureStorage(Settings(AzureWebJobsStorage=request.getfixturevalue("faulty_azurite")))
+    if request.param in ("azurite", WITH_VALUE_ROWS):
+        value_rows = "on" if request.param == WITH_VALUE_ROWS else "auto"
+        connection_string = request.getfixturevalue("faulty_azurite")
+        engine = AzureStorage(Settings(AzureWebJobsStorage=connection_string, DICOM_VALUE_ROWS=value_rows))
     else:
         engine = EmbeddedStorage(tmp_path / "store")
     await engine.prepare()

@@ -135,6 +135,7 @@ THEMES = (
 
 async def _walk(seed: int, process: NewProcess, storage: Storage) -> None:
     chance = random.Random(seed)
+    storage.value_rows = bool(seed % 2)
     await storage.reset()
     for number in range(chance.choice((0, 0, 1, 2))):
         assert await process("first").store(str(number), name="first") is Outcome.CREATED
@@ -160,7 +161,8 @@ async def _walk(seed: int, process: NewProcess, storage: Storage) -> None:
 
 
 async def test_schedules(size: Callable[[str], int], process: NewProcess, storage: Storage) -> None:
-    """As many random schedules as the table of sizes says, each with up to one kill and two lost answers."""
+    """As many random schedules as the table of sizes says, each with up to one kill and two lost answers; half of them
+    with value rows."""
     for seed in range(size("random schedules of several processes")):
         try:
             await asyncio.wait_for(_walk(seed, process, storage), 30)

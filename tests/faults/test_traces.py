@@ -16,11 +16,14 @@ from shared.storage.files import Files
 from shared.storage.garbage import Ages, GarbageCollector
 from shared.storage.primitives import ANY, BlobMissing, Delete, EntityExists, Storage
 from shared.storage.records import DEFAULT_PARTITION, Action, InstanceKey, Outcome, State
-from tests.faults.conftest import NewProcess
+from tests.faults.conftest import ENGINES, WITH_VALUE_ROWS, NewProcess
 from tests.support.invariants import check_store, whole_feed
 from tests.support.stepping import Process
 
 pytestmark = pytest.mark.integration
+
+about_search = pytest.mark.parametrize("storage", [*ENGINES, WITH_VALUE_ROWS], indirect=True)
+"""Traces in which the rows of search matter run with value rows, too."""
 
 
 async def _settled(process: Process, storage: Storage, study: str = "1.2") -> list[tuple[Action, str]]:
@@ -82,6 +85,7 @@ async def test_trace_04_deletion_settles_the_store_before_it(process: NewProcess
     assert await _settled(d, storage) == [(Action.CREATE, "1"), (Action.DELETE, "1")]
 
 
+@about_search
 async def test_trace_05_second_store_shows_the_study(process: NewProcess, storage: Storage) -> None:
     """A commits a new study and stops; when B's store into it is answered, search shows the study (rule 14)."""
     a, b = process("A"), process("B")
@@ -93,12 +97,13 @@ async def test_trace_05_second_store_shows_the_study(process: NewProcess, storag
     await _settled(b, storage)
 
 
+@about_search
 async def test_trace_06_older_values_do_not_overwrite_newer(process: NewProcess, storage: Storage) -> None:
     """A commits name Old, B name New and writes it to `studies`; A's write comes last and is dropped (rule 19)."""
     first, a, b = process("first"), process("A"), process("B")
     await first.store("1", name="First")
     task = a.begin(a.store("2", name="Old"))
-    await a.reach("replace studies")
+    await a.reach("transact studies" if storage.value_rows else "replace studies")
     assert await b.store("3", name="New") is Outcome.CREATED
     await a.finish(task)
     shown = [each.attributes async for each in b.services.projections.studies(DEFAULT_PARTITION)]
@@ -106,6 +111,7 @@ async def test_trace_06_older_values_do_not_overwrite_newer(process: NewProcess,
     await _settled(b, storage)
 
 
+@about_search
 async def test_trace_07_deleted_study_does_not_come_back(process: NewProcess, storage: Storage) -> None:
     """A commits and stops; D deletes the study; A's projection meets the tombstone (rule 20)."""
     a, d = process("A"), process("D")
@@ -117,6 +123,7 @@ async def test_trace_07_deleted_study_does_not_come_back(process: NewProcess, st
     await _settled(d, storage)
 
 
+@about_search
 async def test_trace_08_reborn_study_is_shown_once(process: NewProcess, storage: Storage) -> None:
     """D deletes and stops before `studies`; A stores the study again: the old life's row does not show (rule 9b)."""
     a, d = process("A"), process("D")
@@ -360,6 +367,7 @@ async def test_files_outlive_their_row_for_readers(process: NewProcess, storage:
     assert await Files(storage, a.clock).read(before.file) == b"A 1 "
 
 
+@about_search
 async def test_old_rows_are_removed(process: NewProcess, storage: Storage) -> None:
     """Empty study rows and tombstones go after ROW_KEEP, and not before (rule 35)."""
     a = process("A")
@@ -389,6 +397,7 @@ async def test_storage_that_lost_its_last_entry(noticed: str, process: NewProces
     assert await _settled(a, storage) == [(Action.CREATE, str(number)) for number in (1, 2, 3)]
 
 
+@about_search
 async def test_large_deletion_whose_row_is_read_again(process: NewProcess, storage: Storage) -> None:
     """Storage is so slow that the study row is looked at again before the feed is written: the deletion goes on
     (rules 21 and 24)."""

@@ -40,6 +40,11 @@ class Archive:
 
 @pytest.fixture(scope="module")
 def archive(base_url: str) -> Archive:
+    return filled_archive(base_url)
+
+
+def filled_archive(base_url: str) -> Archive:
+    """Stores the three studies."""
     token = new_uid()[-6:]
     uids = {name: new_uid() for name in ("A", "B", "C", "A1", "A2", "B1", "C1", "A11", "A12", "A21", "B11", "C11")}
     url = f"{base_url}/v2"

@@ -1,7 +1,7 @@
 """Searches on a real storage against a plain reference: lists, loops and sorting over everything that was stored.
 
-Each query runs as it is, without conditions given to storage, and with so few descents allowed that the other plan is
-taken: plans are an optimisation and never change a result.
+Each query runs as it is, without conditions given to storage, and with so few descents and look-ups allowed that the
+other plan is taken: plans are an optimisation and never change a result.
 """
 
 import random
@@ -28,7 +28,7 @@ from shared.dicom.normal_form import normal_form
 from shared.dicomweb import search_parameters as parameters
 from shared.dicomweb.query_string import query_pairs, requested_fuzzy_matching, requested_page
 from shared.dicomweb.search_parameters import Resource, Search
-from shared.services import search_reading
+from shared.services import search_reading, search_values
 from shared.services.search import search_items
 from shared.settings import Settings
 from shared.storage.records import InstanceKey, NewInstance
@@ -36,6 +36,8 @@ from shared.storage.records import InstanceKey, NewInstance
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 PARTITION = "Search.Reference"
+STORES = ("azurite", "embedded")
+WITH_VALUE_ROWS = "azurite with value rows"
 
 RESOURCES: dict[str, Resource] = {
     "studies": parameters.STUDIES,
@@ -240,13 +242,18 @@ def indexed(elements: Elements, level: Level) -> Elements:
     }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["azurite", "embedded"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[*STORES, WITH_VALUE_ROWS])
 async def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
     if request.param == "embedded":
         settings = Settings(store="embedded", store_path=str(tmp_path_factory.mktemp("store")))
-    else:
+    elif request.param == "azurite":
         settings = Settings(storage_connection=request.getfixturevalue("azurite"))
+    else:
+        settings = Settings(storage_connection=request.getfixturevalue("azurite_with_value_rows"), value_rows="on")
     opened = await open_services(settings)
+    if request.param == WITH_VALUE_ROWS:
+        await opened.reset()
+        assert await opened.value_lookup.usable()
     yield opened
     await opened.close()
 
@@ -363,6 +370,8 @@ def without_conditions(patch: pytest.MonkeyPatch) -> None:
 
 def few_descents(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(search_reading, "MOST_DESCENTS", 1)
+    patch.setattr(search_values, "MOST_CANDIDATES", 3)
+    patch.setattr(search_values, "MOST_STUDIES_OF_MODALITY", 3)
 
 
 @pytest.mark.parametrize("plan", [as_planned, without_conditions, few_descents])

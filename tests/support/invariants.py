@@ -9,6 +9,7 @@ from shared.storage import names
 from shared.storage.primitives import Storage
 from shared.storage.records import DEFAULT_PARTITION, Action, FeedEntry, InstanceKey
 from shared.storage.rows import STUDY_ROW, instance_row, key_of_entity, study_row
+from shared.storage.value_rows import forms_of, value_row
 
 
 async def whole_feed(services: Services) -> list[FeedEntry]:
@@ -50,7 +51,24 @@ async def check_store(services: Services, storage: Storage) -> list[FeedEntry]:
     for key, row in rows.items():
         assert living[key].version == row.version, f"the newest entry of {key} is the current one"
     await _check_search(services, rows.keys())
+    if storage.value_rows:
+        await check_value_rows(storage)
     return feed
+
+
+async def check_value_rows(storage: Storage) -> None:
+    """Asserts that there is one for each value that is shown, and no other."""
+    expected: set[tuple[str, str]] = set()
+    found: set[tuple[str, str]] = set()
+    async for entity in storage.query(names.STUDIES):
+        if entity.row.startswith("value|"):
+            found.add((entity.partition, entity.row))
+        elif entity.row.startswith(("study|", "series|")):
+            assert entity.values["values"] == 1, "the row knows of them"
+            forms = forms_of(entity.row, entity.values).items()
+            assert entity.values["shown"] or not forms, "a tombstone has none"
+            expected |= {(entity.partition, value_row(column, form, entity.row)) for column, form in forms}
+    assert found == expected
 
 
 async def _check_search(services: Services, keys: Collection[InstanceKey]) -> None:

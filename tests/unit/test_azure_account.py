@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.settings import Settings
+from shared.storage.azure import AzureStorage
 from shared.storage.azure_account import Account, BadStorageSettings, account_of
 
 pytestmark = pytest.mark.unit
@@ -106,3 +107,40 @@ def test_an_account_does_not_print_its_secrets() -> None:
     found = account(f"AccountName=mine;AccountKey={KEY}")
     assert "very secret" not in repr(found)
     assert KEY not in repr(found)
+
+
+EMULATED = "UseDevelopmentStorage=true"
+OF_A_CLOUD = f"AccountName=mine;AccountKey={KEY}"
+
+
+@pytest.mark.parametrize(
+    ("connection_string", "emulated"),
+    [
+        (EMULATED, True),
+        (f"AccountName=mine;AccountKey={KEY};BlobEndpoint=http://h:1/mine;QueueEndpoint=http://h:2/mine;"
+         "TableEndpoint=http://azurite:3/mine", True),
+        (f"AccountName=devstoreaccount1;AccountKey={KEY};TableEndpoint=http://devstoreaccount1.table.localhost:10002",
+         True),
+        (OF_A_CLOUD, False),
+        (f"AccountName=mine;AccountKey={KEY};TableEndpoint=https://tables.example.org/", False),
+    ],
+)  # fmt: skip
+def test_azurite_is_told_from_an_account(connection_string: str, emulated: bool) -> None:
+    """Rows that are for a real account only are not kept in Azurite, whatever its account is called."""
+    assert account(connection_string).emulated is emulated
+
+
+@pytest.mark.parametrize(
+    ("connection_string", "value_rows", "kept"),
+    [
+        (EMULATED, "auto", False),
+        (EMULATED, "on", True),
+        (OF_A_CLOUD, "auto", True),
+        (OF_A_CLOUD, "off", False),
+    ],
+)
+async def test_value_rows_are_kept_where_they_pay(connection_string: str, value_rows: str, kept: bool) -> None:
+    settings = {"AzureWebJobsStorage": connection_string, "DICOM_VALUE_ROWS": value_rows}
+    storage = AzureStorage(Settings.model_validate(settings))
+    assert storage.value_rows is kept
+    await storage.close()
