@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ PATIENCE_SECONDS = 4.0
 _SLOWEST_BYTES_PER_SECOND = 256 * 1024
 
 _MISSING = frozenset({"TableNotFound", "ContainerNotFound", "QueueNotFound"})
+_UNSAFE = re.compile(r"[^\w.~!$'()*,@:;=&-]+", re.ASCII)
 _CODE = re.compile(rb"<Code>(\w+)</Code>")
 _NO_ANSWER = "The storage of the service does not answer. Please try again later."
 _NOT_ALLOWED = "The storage of the service refuses its credentials."
@@ -45,7 +47,7 @@ Restore = Callable[[], Awaitable[None]]
 
 def in_path(text: str) -> str:
     """`text` escaped for the path of an address, in exactly the form that is signed."""
-    return quote(text, safe="-._~!$'()*,@:;=&")
+    return _UNSAFE.sub(lambda found: quote(found[0], safe=""), text)
 
 
 def in_query(text: str) -> str:
@@ -71,6 +73,11 @@ def refused(service: Service, response: Response) -> DicomServiceError:
     if code in _MISSING or code.endswith(("BeingDeleted", "Disabled")):
         return _noted(Unavailable(_NO_ANSWER), f"{service} service: {code}")
     return DicomServiceError(f"{service} service: {response.status_code} {code}")
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 class _NotAllowed(Unavailable):
@@ -172,7 +179,7 @@ class Pipeline:
         origin = self._origins[service]
         path = origin.path + path
         query = "&".join(part for part in (query, self.account.signature) if part)
-        sent = {"x-ms-version": API_VERSION, "x-ms-date": formatdate(usegmt=True), "Accept-Encoding": "identity"}
+        sent = {"x-ms-version": API_VERSION, "x-ms-date": _date(int(time.time())), "Accept-Encoding": "identity"}
         sent |= headers
         unsigned = Unsigned(service, method, path, query, sent, len(content or b""))
         try:
