@@ -291,5 +291,6 @@ class _Connection(asyncio.Protocol):
         if status < 200:  # 100: the answer is still to come
             return
         content = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []  # a connection at rest holds nothing of it
         self._answer.set_result(Response(status, self._headers, content))
         self.resume_writing()

@@ -138,11 +138,15 @@ async def test_an_answer_to_head_has_no_body(server: Server, exchange: Exchange)
     assert (await exchange()).content == b"ok"
 
 
-async def test_large_bodies_both_ways(server: Server, exchange: Exchange) -> None:
+async def test_large_bodies_both_ways(server: Server, exchange: Exchange, origin: Origin) -> None:
+    """The connection, at rest, holds nothing of them."""
     content = bytes(range(256)) * 20_000
     server.answers = [[b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content), content]]
-    assert (await exchange("PUT", content)).content == content
+    response = await exchange("PUT", content)
+    assert response.content == content
     assert server.requests[0][1] == content
+    (resting,) = origin.idle
+    assert resting._body == []
 
 
 async def test_an_answer_before_all_of_the_body_was_sent(server: Server, exchange: Exchange) -> None:
