@@ -3,13 +3,13 @@
 
     python -m bench.azurite_floor --json bench/results/azurite-floor.json
 
-The floor of a figure is what no server on Azurite can undercut: the storage requests alone, sent over the product's own
-primitives from this process.
+The floor of a figure is what no server on Azurite can undercut that remembers nothing: the storage requests alone, sent
+over the product's own primitives from this process.
 
     store        one PUT of 512 KB, one transaction of three rows, one insert
     store of 50  the same for 50 instances: 50 PUTs over four connections, one transaction of 52 rows, one of 50
     retrieve     one row read, one GET of 512 KB
-    metadata     one query of 100 rows of 2.5 KB
+    metadata     one query of 100 rows of 2.5 KB; the product remembers them, and reads the row of their study alone
     search       one query with a filter on the same rows as the product's
 
 Figures are milliseconds, medians over rounds in which product and floor take turns; the ratio is product / floor.
