@@ -18,7 +18,7 @@ from .storage.index import Index
 from .storage.memory import StudyMemory
 from .storage.primitives import Storage
 from .storage.projections import Projections
-from .storage.recollection import MOST_BYTES, Recollection
+from .storage.recollection import Recollection
 from .storage.table_file import TableFile
 from .storage.value_completion import ValueCompletion
 from .storage.value_lookup import ValueLookup
@@ -71,7 +71,7 @@ class Services:
 def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -> Services:
     """The services over a storage that is open."""
     memory = StudyMemory()
-    recollection = Recollection(MOST_BYTES if storage.compact else 0)
+    recollection = Recollection()
     files = open_files(settings_, storage, clock)
 
     def storage_lost_entries() -> None:
