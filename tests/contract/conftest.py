@@ -1,16 +1,16 @@
 """One suite for every engine of the storage primitives."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from shared.azurite import Azurite, free_azurite_ports, start_azurite
 from shared.settings import Settings
 from shared.storage.azure import AzureStorage
 from shared.storage.embedded import EmbeddedStorage
 from shared.storage.primitives import Storage
+from tests.support.azurites import NewAccount
 
 ENGINES = ("azurite", "embedded", "embedded durable")
 
@@ -20,14 +20,9 @@ def azure_storage(connection_string: str) -> AzureStorage:
 
 
 @pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Connection string of an Azurite for rows that no service could read: no host runs on it."""
-    process = start_azurite(None, free_azurite_ports(), tmp_path_factory.mktemp("contract") / "azurite.log")
-    try:
-        process.wait_until_ready()
-        yield process.connection_string
-    finally:
-        process.stop()
+def azurite(new_azure_account: NewAccount) -> str:
+    """Connection string of a storage for rows that no service could read: no host runs on it."""
+    return new_azure_account()
 
 
 @pytest.fixture(params=ENGINES)
@@ -44,12 +39,10 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.fixture(params=ENGINES)
-def open_own(
-    request: pytest.FixtureRequest, tmp_path: Path, own_azurite: Callable[[Path | None], Azurite]
-) -> Callable[[], Storage]:
+def open_own(request: pytest.FixtureRequest, tmp_path: Path, new_azure_account: NewAccount) -> Callable[[], Storage]:
     """Opens a store, not prepared, that this test has to itself; each call gives another view of the same."""
     if request.param == "azurite":
-        connection_string = own_azurite(None).connection_string
+        connection_string = new_azure_account()
         return lambda: azure_storage(connection_string)
     return lambda: EmbeddedStorage(tmp_path / "store", durable=request.param == "embedded durable")
 

@@ -1,11 +1,10 @@
 """Storage for fault tests: theirs alone, since they kill, count and read the whole change feed."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from shared.azurite import free_azurite_ports, start_azurite
 from shared.settings import Settings
 from shared.storage.azure import AzureStorage
 from shared.storage.embedded import EmbeddedStorage
@@ -18,29 +17,17 @@ WITH_VALUE_ROWS = "azurite with value rows"
 NewProcess = Callable[..., Process]
 
 
-@pytest.fixture(scope="module")
-def faulty_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Connection string of an Azurite that the tests of one module have to themselves."""
-    process = start_azurite(None, free_azurite_ports(), tmp_path_factory.mktemp("azurite") / "azurite.log")
-    try:
-        process.wait_until_ready()
-        yield process.connection_string
-    finally:
-        process.stop()
-
-
 @pytest.fixture(params=ENGINES)
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     """An empty store."""
     engine: Storage
     if request.param in ("azurite", WITH_VALUE_ROWS):
         value_rows = "on" if request.param == WITH_VALUE_ROWS else "auto"
-        connection_string = request.getfixturevalue("faulty_azurite")
+        connection_string = request.getfixturevalue("new_azure_account")()
         engine = AzureStorage(Settings(AzureWebJobsStorage=connection_string, DICOM_VALUE_ROWS=value_rows))
     else:
         engine = EmbeddedStorage(tmp_path / "store")
     await engine.prepare()
-    await engine.reset()
     yield engine
     await engine.close()
 

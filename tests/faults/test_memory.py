@@ -59,9 +59,16 @@ class Watch:
 
 
 @pytest.fixture
-def host(start_host: StartHost, own_azurite: Callable[[Path | None], Azurite], tmp_path: Path) -> LocalHost:
+def host(
+    store_settings: dict[str, str],
+    start_host_on: StartHost,
+    own_azurite: Callable[[Path | None], Azurite],
+    tmp_path: Path,
+) -> LocalHost:
     """A host whose store lies on disk."""
-    return start_host({"AzureWebJobsStorage": own_azurite(tmp_path / "data").connection_string})
+    if "DICOM_STORE" in store_settings:
+        return start_host_on({**store_settings, "DICOM_STORE_PATH": str(tmp_path / "store")})
+    return start_host_on({"AzureWebJobsStorage": own_azurite(tmp_path / "data").connection_string})
 
 
 @pytest.mark.parametrize("case", ["few large files", "many small files"])

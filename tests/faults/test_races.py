@@ -20,12 +20,11 @@ JSON = {"Accept": "application/dicom+json"}
 
 
 @pytest.fixture
-async def client(start_host: StartHost, faulty_azurite: str) -> AsyncIterator[httpx.AsyncClient]:
+async def client(start_host_on: StartHost, empty_store: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a host with two workers on a store of its own."""
-    host = start_host({"AzureWebJobsStorage": faulty_azurite}, workers=2)
+    host = start_host_on(empty_store, workers=2)
     limits = httpx.Limits(max_keepalive_connections=0)  # a connection a request, so that both workers get their share
     async with httpx.AsyncClient(base_url=host.url + "/v2", timeout=60, limits=limits) as client:
-        (await client.post(host.url + "/_emulator/reset")).raise_for_status()
         yield client
 
 

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from tests.conftest import StartHost
 from tests.support.made_files import BOUNDARY, made_file, new_uid, store_body
+from tests.support.processes import local_host
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -49,9 +49,12 @@ class Rude:
         return int(line.split()[1]) if line.startswith(b"HTTP/1.1 ") else 0
 
 
-@pytest.fixture
-async def port(start_host: StartHost) -> int:
-    return start_host().port
+@pytest.fixture(scope="module")
+def port(store_settings: dict[str, str], under_func: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Of one host that bears them all, one after another."""
+    log = tmp_path_factory.mktemp("rude") / "host.log"
+    with local_host(store_settings, log=log, under_func=under_func) as host:
+        yield host.port
 
 
 async def _latency(client: httpx.AsyncClient, study: str, count: int = 40) -> float:

@@ -15,16 +15,20 @@ from typing import Any
 
 import httpx
 import pytest
-from azure.data.tables import TableServiceClient
 
-from shared.azurite import ROOT, answers_as_azurite, free_ports, is_azurite
+from shared.azurite import ROOT, free_ports, is_azurite
 from shared.storage.embedded_disk import Disk
 from tests.support.processes import clean_environment
-from tests.support.stow import new_triple, store, upsert
+from tests.support.stow import Triple, new_triple, store, upsert
 
 pytestmark = pytest.mark.integration
 
 SECONDS = 60
+
+ON_EACH_STORE = pytest.mark.parametrize("engine", ["azurite", "embedded"])
+NOTHING_STARTS = pytest.mark.one_store("it ends before a store is asked")
+OF_AZURITE = pytest.mark.one_store("about the process of Azurite")
+OF_EMBEDDED = pytest.mark.one_store("about the files of the embedded store")
 
 
 class Command:
@@ -82,13 +86,10 @@ def record(data: Path) -> Any:
     return json.loads((data / "running.json").read_text("utf-8"))
 
 
-def table(data: Path) -> Any:
-    """A table of the Azurite that runs on the directory."""
-    port = record(data)["ports"]["table"]
-    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-    endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
-    connection = f"AccountName=devstoreaccount1;AccountKey={key};TableEndpoint={endpoint}"
-    return TableServiceClient.from_connection_string(connection).create_table_if_not_exists("kept")
+def retrieved(command: Command, triple: Triple) -> bytes:
+    answer = httpx.get(f"{command.url}/v2{triple.path}", headers={"Accept": "application/dicom; transfer-syntax=*"})
+    assert answer.status_code == 200, answer.text
+    return answer.content
 
 
 @pytest.fixture
@@ -107,13 +108,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
             command.end(signal.SIGTERM)
 
 
+@ON_EACH_STORE
 def test_start_prints_functions_and_url_and_keeps_the_data_over_a_stop(
-    start: Callable[..., Command], tmp_path: Path
+    start: Callable[..., Command], tmp_path: Path, engine: str
 ) -> None:
-    data = tmp_path / "data"
-    first = start("--data", str(data)).wait_until_healthy()
-    with table(data) as client:
-        client.create_entity({"PartitionKey": "a", "RowKey": "b"})
+    arguments = ("--store", engine, "--data", str(tmp_path / "data"))
+    first = start(*arguments).wait_until_healthy()
+    triple = new_triple()
+    assert store(first.url, triple.file()).status == 200
     assert first.end() == 0
     lines = first.output.splitlines()
     assert any(line.strip().startswith("studies: [") for line in lines)
@@ -121,17 +123,18 @@ def test_start_prints_functions_and_url_and_keeps_the_data_over_a_stop(
     assert lines[-1] == "Stopped."
     assert "Traceback" not in first.output
 
-    start("--data", str(data)).wait_until_healthy()
-    with table(data) as client:
-        assert client.get_entity("a", "b")["RowKey"] == "b"
+    again = start(*arguments).wait_until_healthy()
+    assert retrieved(again, triple) == triple.file()
 
 
-def test_in_memory_leaves_nothing(start: Callable[..., Command], tmp_path: Path) -> None:
+@OF_AZURITE
+def test_in_memory_leaves_nothing(start: Callable[..., Command]) -> None:
     command = start("--in-memory").wait_until_healthy()
     assert "data in memory only" in command.output
     assert command.end(signal.SIGTERM) == 0
 
 
+@NOTHING_STARTS
 def test_a_taken_port_is_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -142,6 +145,7 @@ def test_a_taken_port_is_one_line() -> None:
     assert (code, output) == (1, expected)
 
 
+@NOTHING_STARTS
 def test_storage_that_does_not_answer_is_one_line() -> None:
     port = free_ports(1)[0]
     endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
@@ -153,6 +157,7 @@ def test_storage_that_does_not_answer_is_one_line() -> None:
         assert output.count("\n") == 1
 
 
+@NOTHING_STARTS
 def test_a_connection_string_without_account_is_one_line() -> None:
     assert run("start", "--storage", "rubbish") == (
         1,
@@ -160,6 +165,7 @@ def test_a_connection_string_without_account_is_one_line() -> None:
     )
 
 
+@OF_AZURITE
 def test_azurite_that_dies_ends_the_emulator_with_one_line(start: Callable[..., Command], tmp_path: Path) -> None:
     data = tmp_path / "data"
     command = start("--data", str(data)).wait_until_healthy()
@@ -172,6 +178,7 @@ def test_azurite_that_dies_ends_the_emulator_with_one_line(start: Callable[..., 
     assert not command.answers("/health")
 
 
+@OF_AZURITE
 def test_azurite_that_cannot_start_is_one_line(start: Callable[..., Command], tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "__azurite_db_table__.json").write_text("{", "utf-8")
@@ -181,48 +188,69 @@ def test_azurite_that_cannot_start_is_one_line(start: Callable[..., Command], tm
     assert "Traceback" not in command.output
 
 
-def test_a_directory_is_used_by_one_emulator(start: Callable[..., Command], tmp_path: Path) -> None:
+@ON_EACH_STORE
+def test_a_directory_is_used_by_one_emulator(start: Callable[..., Command], tmp_path: Path, engine: str) -> None:
     data = tmp_path / "data"
-    first = start("--data", str(data)).wait_until_healthy()
-    code, output = run("start", "--port", str(free_ports(1)[0]), "--data", str(data))
+    first = start("--store", engine, "--data", str(data)).wait_until_healthy()
+    code, output = run("start", "--store", engine, "--port", str(free_ports(1)[0]), "--data", str(data))
     assert code == 1
-    assert output == (
-        f"dev.py: Another emulator ({first.url}, process {first.process.pid}) uses {data}: "
-        f"stop it, or name another directory by --data\n"
-    )
+    who = {"azurite": f" ({first.url}, process {first.process.pid})", "embedded": ""}[engine]
+    assert output == f"dev.py: Another emulator{who} uses {data}: stop it, or name another directory by --data\n"
 
 
-def test_a_killed_start_leaves_nothing_running_and_loses_nothing(start: Callable[..., Command], tmp_path: Path) -> None:
+@ON_EACH_STORE
+def test_a_killed_start_leaves_nothing_running_and_loses_nothing(
+    start: Callable[..., Command], tmp_path: Path, engine: str
+) -> None:
     data = tmp_path / "data"
-    killed = start("--data", str(data)).wait_until_healthy()
-    before = record(data)
-    with table(data) as client:
-        client.create_entity({"PartitionKey": "a", "RowKey": "b"})
+    killed = start("--store", engine, "--data", str(data)).wait_until_healthy()
+    azurite = record(data)["azurite"] if engine == "azurite" else None
+    triple = new_triple()
+    assert store(killed.url, triple.file()).status == 200
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
 
-    start("--data", str(data)).wait_until_healthy()
-    with table(data) as client:
-        assert client.get_entity("a", "b")["RowKey"] == "b"
-    assert record(data)["azurite"] != before["azurite"]
-    assert not is_azurite(before["azurite"])
+    again = start("--store", engine, "--data", str(data)).wait_until_healthy()
+    assert retrieved(again, triple) == triple.file()
+    if azurite:
+        assert record(data)["azurite"] != azurite
+        assert not is_azurite(azurite)
     wait_for(lambda: not killed.answers("/health"))
 
 
-def test_reset_empties_a_directory_that_is_not_in_use(start: Callable[..., Command], tmp_path: Path) -> None:
+@ON_EACH_STORE
+def test_reset_empties_a_directory_that_is_not_in_use(
+    start: Callable[..., Command], tmp_path: Path, engine: str
+) -> None:
     data = tmp_path / "data"
-    assert run("reset", "--data", str(data)) == (0, f"There was no data in {data}.\n")
-    start("--data", str(data)).wait_until_healthy().end()
-    assert list(data.glob("__*"))
-    assert run("reset", "--data", str(data)) == (0, f"{data} is empty now.\n")
+    arguments = ("--store", engine, "--data", str(data))
+    nothing, emptied = {
+        "azurite": (f"There was no data in {data}.\n", f"{data} is empty now.\n"),
+        "embedded": (f"Emptied {data}.\n", f"Emptied {data}.\n"),
+    }[engine]
+    assert run("reset", *arguments) == (0, nothing)
+    first = start(*arguments).wait_until_healthy()
+    triple = new_triple()
+    assert store(first.url, triple.file()).status == 200
+    assert first.end() == 0
+    assert run("reset", *arguments) == (0, emptied)
     assert not list(data.glob("__*"))
+    again = start(*arguments).wait_until_healthy()
+    assert httpx.get(f"{again.url}/v2/changefeed").json() == []
+    assert store(again.url, triple.file()).status == 200
 
 
-def test_reset_empties_a_running_emulator(start: Callable[..., Command], tmp_path: Path) -> None:
+@ON_EACH_STORE
+def test_reset_empties_a_running_emulator(start: Callable[..., Command], tmp_path: Path, engine: str) -> None:
     data = tmp_path / "data"
-    command = start("--data", str(data)).wait_until_healthy()
-    assert answers_as_azurite(record(data)["ports"]["blob"])
-    assert run("reset", "--data", str(data)) == (0, f"Emptied the storage of {command.url}.\n")
+    arguments = ("--store", engine, "--data", str(data))
+    command = start(*arguments).wait_until_healthy()
+    triple = new_triple()
+    assert store(command.url, triple.file()).status == 200
+    what = {"azurite": f"the storage of {command.url}", "embedded": str(data)}[engine]
+    assert run("reset", *arguments) == (0, f"Emptied {what}.\n")
     assert command.answers("/health")
+    assert httpx.get(f"{command.url}/v2/changefeed").json() == []
+    assert store(command.url, triple.file()).status == 200
 
 
 def store_files(data: Path, *names: str) -> list[Path]:
@@ -233,6 +261,7 @@ def store_files(data: Path, *names: str) -> list[Path]:
     return [Path(Disk(data, False).path(number)) for number in numbers]
 
 
+@OF_EMBEDDED
 def test_check_names_what_the_embedded_store_has_lost(start: Callable[..., Command], tmp_path: Path) -> None:
     """While the emulator runs, and after it."""
     data = tmp_path / "data"
@@ -275,6 +304,7 @@ def test_check_names_what_the_embedded_store_has_lost(start: Callable[..., Comma
     assert (code, output.splitlines()[-1]) == (1, "Lost or damaged instances: 0. Other files: 3.")
 
 
+@OF_EMBEDDED
 def test_check_names_instances_whose_file_is_unknown(start: Callable[..., Command], tmp_path: Path) -> None:
     data = tmp_path / "data"
     command = start("--store", "embedded", "--data", str(data)).wait_until_healthy()
@@ -288,6 +318,7 @@ def test_check_names_instances_whose_file_is_unknown(start: Callable[..., Comman
     assert f"Instance {triple.instance} (series {triple.series}, study {triple.study}): dicom/" in output
 
 
+@OF_EMBEDDED
 def test_check_of_what_is_no_store_is_one_line_and_makes_none(tmp_path: Path) -> None:
     data = tmp_path / "data"
     expected = f"dev.py: There is no embedded store in {data}: name its directory by --data\n"
@@ -295,6 +326,7 @@ def test_check_of_what_is_no_store_is_one_line_and_makes_none(tmp_path: Path) ->
     assert not data.exists()
 
 
+@OF_EMBEDDED
 def test_check_of_a_newer_store_is_refused(start: Callable[..., Command], tmp_path: Path) -> None:
     data = tmp_path / "data"
     assert start("--store", "embedded", "--data", str(data)).wait_until_healthy().end() == 0

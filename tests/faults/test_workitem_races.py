@@ -3,15 +3,14 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.made_files import new_uid
-from tests.support.processes import local_host
+from tests.support.processes import LocalHost, local_host
 from tests.support.worklist import DICOM_JSON, STATE, TRANSACTION, Dataset, short, study_of, text
 
 pytestmark = pytest.mark.integration
@@ -22,16 +21,22 @@ ROUNDS = 12
 HEADERS = {"Content-Type": DICOM_JSON, "Accept": DICOM_JSON}
 
 
-@pytest.fixture(params=["azurite", "embedded"])
-async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+def host(
+    store_settings: dict[str, str], under_func: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalHost]:
+    """The app in two worker processes."""
+    log = tmp_path_factory.mktemp("races") / "host.log"
+    with local_host(store_settings, workers=2, log=log, under_func=under_func) as host:
+        yield host
+
+
+@pytest.fixture
+async def client(host: LocalHost) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a host with two workers."""
-    settings = {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(tmp_path / "store")}
-    if request.param == "azurite":
-        settings = {"AzureWebJobsStorage": request.getfixturevalue("faulty_azurite")}
-    with local_host(settings, workers=2, log=tmp_path / "host.log") as host:
-        limits = httpx.Limits(max_keepalive_connections=0)  # a connection a request, so that both get their share
-        async with httpx.AsyncClient(base_url=f"{host.url}/v2/workitems", timeout=60, limits=limits) as client:
-            yield client
+    limits = httpx.Limits(max_keepalive_connections=0)  # a connection a request, so that both get their share
+    async with httpx.AsyncClient(base_url=f"{host.url}/v2/workitems", timeout=60, limits=limits) as client:
+        yield client
 
 
 async def send(client: httpx.AsyncClient, method: str, path: str, body: Any = None) -> httpx.Response:

@@ -22,7 +22,7 @@ from shared.certificate import certificate_files, wanted_names
 from shared.cli import CERTIFICATE
 from tests.support.processes import clean_environment
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.one_store("tokens are judged before a store is asked")]
 
 AUDIENCE = "https://dicom.healthcareapis.azure.com"
 SCOPE = f"{AUDIENCE}/.default"

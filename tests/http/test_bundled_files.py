@@ -40,6 +40,7 @@ def without_preamble(content: bytes) -> bytes:
     return bytes(128) + content[128:] if content[128:132] == b"DICM" else content
 
 
+@pytest.mark.one_store("no app is asked")
 def test_the_table_names_files_that_exist() -> None:
     """The table follows pydicom: rows of files that are gone would hide new ones."""
     assert set(EXCEPTIONS) <= set(NAMES)

@@ -73,6 +73,7 @@ def test_small_answers_are_not(base_url: str) -> None:
     assert body.startswith(b"{")
 
 
+@pytest.mark.one_store("no app is asked")
 @pytest.mark.parametrize(
     ("headers", "accepted"),
     [

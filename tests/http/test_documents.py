@@ -128,6 +128,7 @@ def test_every_path_leads_to_a_function(base_url: str) -> None:
         assert method in pattern[0].routes
 
 
+@pytest.mark.one_store("no app is asked")
 def test_no_description_without_a_route() -> None:
     """A description that fits no route is a mistake, or out of date."""
     from shared.routes import token_endpoints
@@ -138,6 +139,7 @@ def test_no_description_without_a_route() -> None:
     assert set(DESCRIPTIONS) - known == set()
 
 
+@pytest.mark.one_store("no app is asked")
 def test_a_route_that_nobody_has_described() -> None:
     """PLT-25: it is there all the same, in the words of its handler."""
 

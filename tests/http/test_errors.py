@@ -15,13 +15,16 @@ from tests.support.stow import new_triple, send, store
 
 pytestmark = pytest.mark.integration
 
+OVER_A_NETWORK = pytest.mark.one_store("the embedded store is not reached over a network")
+
 DICOM = {"Content-Type": "application/dicom", "Accept": "*/*"}
 
 
-def test_storage_that_is_away(start_host: Callable[..., LocalHost], own_azurite: Callable[[None], Azurite]) -> None:
+@OVER_A_NETWORK
+def test_storage_that_is_away(start_host_on: Callable[..., LocalHost], own_azurite: Callable[[None], Azurite]) -> None:
     """PLT-13, PLT-16, PLT-20, PLT-21: 503 in bounded time that says when to try again; the start page stays."""
     azurite = own_azurite(None)
-    host = start_host({"AzureWebJobsStorage": azurite.connection_string})
+    host = start_host_on({"AzureWebJobsStorage": azurite.connection_string})
     triple = new_triple()
     assert store(host.url, triple.file()).status == 200
     azurite.stop()
@@ -49,11 +52,12 @@ def test_storage_that_is_away(start_host: Callable[..., LocalHost], own_azurite:
     assert httpx.get(host.url + "/v2/nope").status_code == 404
 
 
-def test_storage_that_comes_back(start_host: Callable[..., LocalHost], tmp_path: Path) -> None:
+@OVER_A_NETWORK
+def test_storage_that_comes_back(start_host_on: Callable[..., LocalHost], tmp_path: Path) -> None:
     """PLT-16, PLT-20: full service once it is there again."""
     azurite = start_azurite(tmp_path / "data", free_azurite_ports(), tmp_path / "azurite.log")
     azurite.wait_until_ready()
-    host = start_host({"AzureWebJobsStorage": azurite.connection_string})
+    host = start_host_on({"AzureWebJobsStorage": azurite.connection_string})
     triple = new_triple()
     assert store(host.url, triple.file()).status == 200
     azurite.stop()
@@ -156,6 +160,7 @@ def test_reset_can_be_switched_off(start_host: Callable[..., LocalHost], setting
     assert store(host.url, triple.file()).reasons == [45070]
 
 
+@OVER_A_NETWORK
 def test_storage_that_was_never_there(tmp_path: Path) -> None:
     """PLT-16, PLT-20: an app without its storage answers all of its clients 503, in bounded time, and then recovers."""
     ports = free_azurite_ports()

@@ -1,7 +1,7 @@
 """Every route of the tables with everything about it wrong, one at a time, held to one table."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -66,11 +66,10 @@ UNSUPPORTED = (415, "")
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def host(new_store: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A store of its own: requests of this walk may delete and reset."""
-    directory = tmp_path_factory.mktemp("walk")
-    settings = {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(directory / "store")}
-    with local_host(settings, log=directory / "host.log") as running:
+    log = tmp_path_factory.mktemp("walk") / "host.log"
+    with local_host(new_store(), log=log) as running:
         yield check_output(running)
 
 
@@ -202,6 +201,7 @@ def test_partitions_while_they_are_off(host: str, versioned: bool, route: Route)
         assert (response.status_code, response.text) == (400, "Data partitions feature is disabled.")
 
 
+@pytest.mark.one_store("no app is asked")
 def test_the_tables_know_every_action() -> None:
     """An action that is new has to find its place in the tables above."""
     audits = {route.audit for _, route in routes() if route.audit}

@@ -16,7 +16,10 @@ from tests.support.processes import LocalHost
 from tests.support.retrieving import get
 from tests.support.stow import Triple, new_triple, store, upsert
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.one_store("the embedded store needs no copies: its files are local"),
+]
 
 FORMS = [
     ("", "application/dicom; transfer-syntax=*"),
@@ -63,10 +66,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hosts(start_host: StartHost, azurite: str, folder: Path) -> tuple[LocalHost, LocalHost]:
+def hosts(start_host_on: StartHost, azurite: str, folder: Path) -> tuple[LocalHost, LocalHost]:
     """Two hosts on one storage that share a folder."""
     settings = {"AzureWebJobsStorage": azurite, "DICOM_LOCAL_COPIES_PATH": str(folder)}
-    return start_host(settings), start_host(settings)
+    return start_host_on(settings), start_host_on(settings)
 
 
 def test_shared(hosts: tuple[LocalHost, LocalHost], azurite: str) -> None:
@@ -113,9 +116,9 @@ def test_deleted_and_replaced(hosts: tuple[LocalHost, LocalHost]) -> None:
 
 
 @pytest.mark.parametrize("setting", [{"DICOM_LOCAL_COPIES_BYTES": "0"}, {"DICOM_LOCAL_COPIES_PATH": "/dev/null/no"}])
-def test_off(start_host: StartHost, azurite: str, folder: Path, setting: dict[str, str]) -> None:
+def test_off(start_host_on: StartHost, azurite: str, folder: Path, setting: dict[str, str]) -> None:
     """local copies: without them, wanted or not, everything works; a disk that refuses is logged once"""
-    host = start_host({"AzureWebJobsStorage": azurite, "DICOM_LOCAL_COPIES_PATH": str(folder), **setting})
+    host = start_host_on({"AzureWebJobsStorage": azurite, "DICOM_LOCAL_COPIES_PATH": str(folder), **setting})
     triples = [Triple(new_uid(), new_uid(), new_uid()) for _ in range(3)]
     assert store(host.url, *(image(triple, 800) for triple in triples)).status == 200
     assert [all_forms(host, triple)[0] for triple in triples] == [image(triple, 800) for triple in triples]

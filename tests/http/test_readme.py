@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from shared.azurite import ROOT
 from tests.support.processes import LocalHost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.one_store("the examples say nothing of a store")]
 
 PREAMBLE = 128
 FRAME_BYTES = 128 * 128 * 2
@@ -25,8 +25,8 @@ def examples() -> str:
     return "".join(blocks)
 
 
-def test_the_curl_examples(start_host: Callable[..., LocalHost], tmp_path: Path) -> None:
-    host = start_host({"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(tmp_path / "store")})
+def test_the_curl_examples(start_host_on: Callable[..., LocalHost], tmp_path: Path) -> None:
+    host = start_host_on({"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(tmp_path / "store")})
     script = examples().replace("http://localhost:8080", host.url).replace(".venv/bin/python", sys.executable)
     assert "curl" in script
     script = script.replace("curl -sS", 'echo; curl -sS -w "\\n[%{http_code}]"')

@@ -69,11 +69,10 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
+def host(new_store: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
     """A store of its own, since whatever can be asked is asked."""
-    directory = tmp_path_factory.mktemp("schemathesis")
-    values = {"DICOM_STORE": "embedded", "DICOM_STORE_PATH": str(directory / "store")}
-    with local_host(values, log=directory / "host.log") as running:
+    log = tmp_path_factory.mktemp("schemathesis") / "host.log"
+    with local_host(new_store(), log=log) as running:
         yield running
         assert "Traceback" not in running.output()
 

@@ -110,6 +110,7 @@ def test_transaction_uids(base_url: str, server: LocalHost) -> None:
     assert transaction not in server.output()
 
 
+@pytest.mark.one_store("the embedded store has neither keys nor a network")
 def test_storage_that_is_away(under_func: bool, tmp_path: Path) -> None:
     """PLT-16, PLT-94: what storage says when it is unreachable names no key."""
     if under_func:
@@ -138,6 +139,7 @@ def wait_until_it_answers(host: LocalHost) -> None:
     raise AssertionError(host.output())
 
 
+@pytest.mark.one_store("the start is refused before a store is asked")
 @pytest.mark.parametrize(
     "settings",
     [

@@ -9,7 +9,7 @@ import pytest
 from tests.support.processes import local_host
 from tests.support.tcp_proxy import Mishap, storage_proxies
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.one_store("the embedded store is not reached over a network")]
 
 MOST_SECONDS = 3.0
 

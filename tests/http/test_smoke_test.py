@@ -30,6 +30,7 @@ def test_every_step_passes_and_nothing_stays(start_host: Callable[..., LocalHost
     assert httpx.get(f"{host.url}/v2/studies?limit=200", headers={"Accept": "*/*"}).content == before
 
 
+@pytest.mark.one_store("no app is asked")
 def test_failures_are_told() -> None:
     """Against nothing at all: a line for each step, exit code 1, no traceback."""
     done = run(f"http://127.0.0.1:{free_ports(1)[0]}")

@@ -27,6 +27,7 @@ from shared.storage import names
 from shared.storage.extended_query_tags import TagStatus
 from shared.storage.operations import OperationStatus
 from shared.storage.records import InstanceKey, NewInstance
+from tests.support.azurites import NewAccount
 
 pytestmark = pytest.mark.integration
 
@@ -36,12 +37,14 @@ Elements = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(params=["azurite", "embedded"])
-async def services(request: pytest.FixtureRequest, tmp_path: Any, own_azurite: Any) -> AsyncIterator[Services]:
+async def services(
+    request: pytest.FixtureRequest, tmp_path: Any, new_azure_account: NewAccount
+) -> AsyncIterator[Services]:
     """A store of its own: tags hold for all of it."""
     if request.param == "embedded":
         settings = Settings(store="embedded", store_path=str(tmp_path / "store"))
     else:
-        settings = Settings(storage_connection=own_azurite(None).connection_string)
+        settings = Settings(storage_connection=new_azure_account())
     opened = await open_services(settings)
     yield opened
     await opened.close()

@@ -32,6 +32,9 @@ T = TypeVar("T")
 MOST_STEPS = 5000
 SETTLE_ROUNDS = 4
 
+_SETTINGS = Settings(local_copies_bytes=0)
+"""Without local copies: they would go round the gate, and belong to a machine, not to a process that dies alone."""
+
 
 @dataclass(eq=False)
 class Step:
@@ -179,7 +182,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.storage)
-        self.services: Services = assemble(Settings(), self.gate, self.clock)
+        self.services: Services = assemble(_SETTINGS, self.gate, self.clock)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Starts work whose operations wait at the gate from now on."""
