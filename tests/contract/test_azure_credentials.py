@@ -60,7 +60,7 @@ async def test_shared_access_signature(azurite: str, partition: str, caplog: pyt
     """It opens everything, and is in no log line and no exception."""
     parts = dict(part.partition("=")[::2] for part in azurite.strip(";").split(";"))
     signature = generate_account_sas(
-        ACCOUNT,
+        parts["AccountName"],
         parts["AccountKey"],
         resource_types=ResourceTypes(service=True, container=True, object=True),
         permission=AccountSasPermissions(

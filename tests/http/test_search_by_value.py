@@ -1,27 +1,22 @@
 """The app with value rows, as on a real account: what is looked up is what is searched for without them."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import httpx
 import pytest
 
-from shared.azurite import Azurite
 from tests.conftest import StartHost
 from tests.http import test_search_filters as filters
+from tests.support.azurites import NewAccount
 from tests.support.made_files import STORE_HEADERS, made_file, store_body
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.one_store("the embedded store has indexes of its own")]
 
 
-def test_qry_13_searches_of_a_host_with_value_rows(
-    start_host: StartHost, own_azurite: Callable[[Path | None], Azurite]
-) -> None:
+def test_qry_13_searches_of_a_host_with_value_rows(start_host_on: StartHost, new_azure_account: NewAccount) -> None:
     """QRY-01, QRY-13, QRY-19, QRY-30 to QRY-42: searches of `test_search_filters`; changes and deletions after them.
 
     An emptied store is complete from its first row on.
     """
-    host = start_host({"AzureWebJobsStorage": own_azurite(None).connection_string, "DICOM_VALUE_ROWS": "on"})
+    host = start_host_on({"AzureWebJobsStorage": new_azure_account(), "DICOM_VALUE_ROWS": "on"})
     with httpx.Client(base_url=host.url, timeout=60) as client:
         client.post("/_emulator/reset").raise_for_status()
         archive = filters.filled_archive(host.url)
