@@ -5,9 +5,12 @@ import os
 import azure.functions as func
 
 from .composition import close_services
+from .freed_memory import keep_freed_memory
 from .routes import catch_all, groups, queues, timers
 from .settings import settings
 from .web_extension import at_stop
+
+keep_freed_memory()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
