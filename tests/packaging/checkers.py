@@ -1,11 +1,6 @@
-"""The programs that check what is shipped beside the code, in an environment of their own, and what they can read.
+"""The programs that check what is shipped beside the code, in an environment of their own, and what they can read."""
 
-The environment is made once in `.dev/packaging-venv`, and again when its requirements change.
-"""
-
-import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -13,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.azurite import ROOT
-from shared.data_directory import lock_file
+from tests.support.environments import environment
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-ENVIRONMENT = ROOT / ".dev" / "packaging-venv"
-PROGRAMS = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin")
 
 YAML = """
 import json, sys
@@ -51,16 +44,7 @@ print(json.dumps([f"{fault.json_path}: {fault.message}" for fault in faults]))
 @cache
 def programs() -> Path:
     """The directory of the checkers, which are installed if they are missing or out of date."""
-    stamp = ENVIRONMENT / "requirements.sha256"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
-    with lock_file(ENVIRONMENT.with_suffix(".lock"), wait=True):
-        if not stamp.exists() or stamp.read_text() != wanted:
-            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
-            install = [str(PROGRAMS / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*install, "--no-deps", "-r", str(REQUIREMENTS)], check=True)
-            stamp.write_text(wanted)
-    return PROGRAMS
+    return environment("packaging-venv", sys.executable, [REQUIREMENTS], "--no-deps")
 
 
 def complaints(program: str, *arguments: str | Path) -> str:

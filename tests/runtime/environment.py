@@ -1,9 +1,5 @@
-"""The environment of the check: Python 3.13 with the requirements of the app and the real worker library.
+"""The environment of the check: Python 3.13 with the requirements of the app and the real worker library."""
 
-It is made once in `.dev/runtime-venv` and again when one of the requirements changes.
-"""
-
-import hashlib
 import os
 import shutil
 import subprocess
@@ -12,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.azurite import ROOT
-from shared.data_directory import lock_file
+from tests.support.environments import environment
 
 REQUIREMENTS = (ROOT / "requirements.txt", Path(__file__).with_name("requirements.txt"))
-ENVIRONMENT = ROOT / ".dev" / "runtime-venv"
 VERSION = "3.13"
 
 
@@ -54,16 +49,4 @@ def run_quietly(*command: str) -> str:
 
 def environment_python(python: str) -> str:
     """The interpreter of the environment, which is made if it is missing or out of date."""
-    inside = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    stamp = ENVIRONMENT / "requirements.sha256"
-    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in REQUIREMENTS) + python.encode()).hexdigest()
-    with lock_file(ENVIRONMENT.with_suffix(".lock"), wait=True):
-        if not stamp.exists() or stamp.read_text() != wanted:
-            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-            subprocess.run([python, "-m", "venv", str(ENVIRONMENT)], check=True)
-            install = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            for file in REQUIREMENTS:
-                install += ["-r", str(file)]
-            subprocess.run(install, check=True)
-            stamp.write_text(wanted)
-    return str(inside)
+    return str(environment("runtime-venv", python, REQUIREMENTS) / "python")
