@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .azurite import ROOT, Azurite, AzuriteError, Ports, free_azurite_ports, port_is_free, start_azurite
-from .command_line import parse
+from .command_line import PATH_VARIABLE, parse
 from .data_directory import (
     LOCK,
     InUse,
@@ -115,7 +115,7 @@ def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str
     if options.storage:
         connection = full_connection_string(options.storage)
         check_storage(connection)
-        return {"AzureWebJobsStorage": connection}, None
+        return azure_settings(connection), None
     data = None if options.in_memory else data_directory(options)
     if data:
         stack.enter_context(directory_lock(data))
@@ -131,7 +131,12 @@ def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str
     ports = azurite.ports
     where = f"data in {data}" if data else "data in memory only"
     print(f"Storage: Azurite on ports {ports.blob}, {ports.queue} and {ports.table}, {where}", flush=True)
-    return {"AzureWebJobsStorage": azurite.connection_string, "DICOM_AZURITE_TABLE_FILE": azurite.table_file}, azurite
+    return azure_settings(azurite.connection_string) | {"DICOM_AZURITE_TABLE_FILE": azurite.table_file}, azurite
+
+
+def azure_settings(connection: str) -> dict[str, str]:
+    """What makes the app use an Azurite or an account."""
+    return {"DICOM_STORE": "azure", "AzureWebJobsStorage": connection}
 
 
 def embedded_settings(directory: Path, *, durable: bool = False) -> dict[str, str]:
@@ -141,7 +146,8 @@ def embedded_settings(directory: Path, *, durable: bool = False) -> dict[str, st
 
 
 def data_directory(options: Namespace) -> Path:
-    return Path(options.data or DEFAULT_DATA[options.store]).absolute()
+    named = os.environ.get(PATH_VARIABLE) if options.store == "embedded" else None
+    return Path(options.data or named or DEFAULT_DATA[options.store]).absolute()
 
 
 @contextmanager
@@ -272,7 +278,7 @@ def reset(options: Namespace) -> int:
     if options.storage:
         connection = full_connection_string(options.storage)
         check_storage(connection)
-        return reset_storage({"AzureWebJobsStorage": connection}, "the storage of --storage")
+        return reset_storage(azure_settings(connection), "the storage of --storage")
     data = IN_MEMORY if options.in_memory else data_directory(options)
     running = read_record(data)
     if not (running and running.azurite_answers()) and not (options.data or options.store == "embedded"):
@@ -281,10 +287,12 @@ def reset(options: Namespace) -> int:
         if in_memory and in_memory.azurite_answers():
             running, data = in_memory, IN_MEMORY
     if options.store == "embedded":
-        return reset_storage(embedded_settings(data), str(data))
+        if has_embedded_store(data):
+            return reset_storage(embedded_settings(data), str(data))
+        print(f"There was no data in {data}.", flush=True)
+        return 0
     if running and running.azurite_answers():
-        settings = {"AzureWebJobsStorage": running.ports.connection_string()}
-        return reset_storage(settings, f"the storage of {running.url}")
+        return reset_storage(azure_settings(running.ports.connection_string()), f"the storage of {running.url}")
     if data == IN_MEMORY:
         raise CommandError("No emulator runs that keeps its data in memory")
     if not data.exists():
@@ -330,10 +338,9 @@ def check(options: Namespace) -> int:
     import asyncio
 
     from .errors import DicomServiceError
-    from .storage.embedded_connection import FILE_NAME
 
     data = data_directory(options)
-    if not (data / FILE_NAME).is_file():
+    if not has_embedded_store(data):
         raise CommandError(f"There is no embedded store in {data}: name its directory by --data")
     print(f"Reading every file in {data} ...", flush=True)
     try:
@@ -347,6 +354,12 @@ def check(options: Namespace) -> int:
         return 0
     print(f"Lost or damaged instances: {len(lost)}. Other files: {len(others)}.", flush=True)
     return 1
+
+
+def has_embedded_store(directory: Path) -> bool:
+    from .storage.embedded_connection import FILE_NAME
+
+    return (directory / FILE_NAME).is_file()
 
 
 async def read_store(directory: Path) -> tuple[list[str], list[str]]:

@@ -1,10 +1,15 @@
 """What `dev.py` and `python -m shared.cli` take on the command line. Standard library only, and quick to import."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 STORES = ("azurite", "embedded")
+STORE_VARIABLE = "DICOM_STORE"
+PATH_VARIABLE = "DICOM_STORE_PATH"
+"""The app's own settings, which choose wherever it runs."""
+
 LARGEST_PORT = 65_535
 
 
@@ -66,7 +71,12 @@ def add_store_options(command: argparse.ArgumentParser) -> None:
     where.add_argument("--data", type=Path, metavar="DIR", help="directory of the data (.dev/data, .dev/embedded)")
     where.add_argument("--in-memory", action="store_true", help="keep nothing on disk")
     where.add_argument("--storage", metavar="CONNECTION_STRING", help="use an Azurite or account that already runs")
-    command.add_argument("--store", choices=STORES, default="azurite", help="storage engine (azurite)")
+    command.add_argument(
+        "--store",
+        choices=STORES,
+        default="embedded" if os.environ.get(STORE_VARIABLE, "").lower() == "embedded" else "azurite",
+        help=f"storage engine (azurite, or embedded if {STORE_VARIABLE} says so)",
+    )
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

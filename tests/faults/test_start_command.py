@@ -34,14 +34,18 @@ OF_EMBEDDED = pytest.mark.one_store("about the files of the embedded store")
 class Command:
     """A running `dev.py start`, past the installation."""
 
-    def __init__(self, *arguments: str, output: Path) -> None:
+    def __init__(self, *arguments: str, output: Path, settings: dict[str, str]) -> None:
         self.port = free_ports(1)[0]
         self.url = f"http://localhost:{self.port}"
         self.file = output
         command = [sys.executable, "-P", "-m", "shared.cli", "start", "--port", str(self.port), *arguments]
         with output.open("wb") as stream:
             self.process = subprocess.Popen(
-                command, env=environment(), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+                command,
+                env=environment() | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
             )
 
     @property
@@ -97,8 +101,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     """Starts the command; whatever still runs after the test is ended."""
     commands: list[Command] = []
 
-    def starter(*arguments: str) -> Command:
-        command = Command(*arguments, output=tmp_path / f"start-{len(commands)}.txt")
+    def starter(*arguments: str, **settings: str) -> Command:
+        command = Command(*arguments, output=tmp_path / f"start-{len(commands)}.txt", settings=settings)
         commands.append(command)
         return command
 
@@ -125,6 +129,20 @@ def test_start_prints_functions_and_url_and_keeps_the_data_over_a_stop(
 
     again = start(*arguments).wait_until_healthy()
     assert retrieved(again, triple) == triple.file()
+
+
+@ON_EACH_STORE
+def test_a_variable_chooses_the_store_and_an_option_is_above_it(
+    start: Callable[..., Command], tmp_path: Path, engine: str
+) -> None:
+    data = str(tmp_path / "data")
+    options = ("--store", "azurite", "--data", data) if engine == "azurite" else ()
+    command = start(*options, DICOM_STORE="embedded", DICOM_STORE_PATH=data).wait_until_healthy()
+    triple = new_triple()
+    assert store(command.url, triple.file()).status == 200
+    assert command.end() == 0
+    stores = {"azurite": "__azurite_db_table__.json", "embedded": "store.db"}
+    assert {name for name, file in stores.items() if (tmp_path / "data" / file).exists()} == {engine}
 
 
 @OF_AZURITE
@@ -223,11 +241,9 @@ def test_reset_empties_a_directory_that_is_not_in_use(
 ) -> None:
     data = tmp_path / "data"
     arguments = ("--store", engine, "--data", str(data))
-    nothing, emptied = {
-        "azurite": (f"There was no data in {data}.\n", f"{data} is empty now.\n"),
-        "embedded": (f"Emptied {data}.\n", f"Emptied {data}.\n"),
-    }[engine]
-    assert run("reset", *arguments) == (0, nothing)
+    emptied = {"azurite": f"{data} is empty now.\n", "embedded": f"Emptied {data}.\n"}[engine]
+    assert run("reset", *arguments) == (0, f"There was no data in {data}.\n")
+    assert not data.exists()
     first = start(*arguments).wait_until_healthy()
     triple = new_triple()
     assert store(first.url, triple.file()).status == 200
