@@ -149,7 +149,7 @@ def start_azurite(location: Path | None, ports: Ports, log: Path) -> Azurite:
 
     It runs in a process group of its own: a Ctrl-C in the terminal reaches only its parent, which stops it last.
     """
-    command = [*_installed(), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    command = [*_installed(in_memory=location is None), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     for service, port in (("blob", ports.blob), ("queue", ports.queue), ("table", ports.table)):
         command += [f"--{service}Port", str(port), f"--{service}KeepAliveTimeout", _IDLE_SECONDS]
     if location:
@@ -180,7 +180,7 @@ def _spawn(command: Sequence[str], output: IO[bytes], directory: Path) -> "subpr
         raise AzuriteError(f"Azurite cannot be started with {command[0]}: {error.strerror}") from error
 
 
-def _installed() -> list[str]:
+def _installed(*, in_memory: bool = False) -> list[str]:
     """Node.js and what it must load to become Azurite."""
     script = INSTALLED / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
     try:
@@ -189,7 +189,9 @@ def _installed() -> list[str]:
         node = ""
     if not node or not script.exists():
         raise AzuriteError("Azurite is not installed here: `python3 dev.py start` does that")
-    return [node, "--require", str(ROOT / "azurite" / "stop_with_parent.cjs"), str(script)]
+    preloaded = ["stop_with_parent.cjs", *(["collect_rarely.cjs"] if in_memory else [])]
+    options = [option for name in preloaded for option in ("--require", str(ROOT / "azurite" / name))]
+    return [node, *options, str(script)]
 
 
 def answers_as_azurite(port: int) -> bool:

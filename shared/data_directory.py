@@ -89,7 +89,7 @@ def remove_record(directory: Path) -> None:
     (directory / RECORD).unlink(missing_ok=True)
 
 
-def end_leftover(directory: Path, seconds: float = 15) -> str:
+def end_leftover(directory: Path, seconds: float = 60) -> str:
     """Sees to it that the Azurite of an emulator that was killed is gone; a line for the user if there was one.
 
     It ends by itself, writing its data, when its parent is gone; here that is waited for. Call with the lock held.
