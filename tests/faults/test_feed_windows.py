@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from shared.storage.change_feed import ChangeFeed
 from shared.storage.feed_rows import entry_entity, feed_partition, feed_row
 from shared.storage.primitives import ANY, MOST_OPERATIONS, Delete, Insert, Operation, Replace, Storage
 from shared.storage.records import Action, FeedEntry, InstanceKey
+from tests.support.counted_reads import counted_reads
 
 pytestmark = pytest.mark.integration
 
@@ -120,19 +120,7 @@ async def test_chg_07_what_a_window_costs(storage: Storage, monkeypatch: pytest.
     await _add(storage, entries)
     feed = ChangeFeed(storage, wall_clock)
     await feed.freshen()
-    made = {"get": 0, "query": 0}
-    get, query = storage.get, storage.query
-
-    def counting_get(*arguments: Any) -> Any:
-        made["get"] += 1
-        return get(*arguments)
-
-    def counting_query(*arguments: Any, **named: Any) -> Any:
-        made["query"] += 1
-        return query(*arguments, **named)
-
-    monkeypatch.setattr(storage, "get", counting_get)
-    monkeypatch.setattr(storage, "query", counting_query)
+    made = counted_reads(storage, monkeypatch)
     costs = []
     for start in (300, 300, 400, 500):
         made.update(get=0, query=0)

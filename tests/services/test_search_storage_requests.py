@@ -17,6 +17,7 @@ from shared.dicomweb.search_parameters import Resource, Search
 from shared.services.search import search_items
 from shared.settings import Settings
 from shared.storage.records import InstanceKey, NewInstance
+from tests.support.counted_reads import counted_reads
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -60,19 +61,7 @@ def _new(study: str, series: str, instance: str, number: int, which: int) -> New
 def find(services: Services, monkeypatch: pytest.MonkeyPatch) -> Find:
     """A search and the requests that it made: (items, point reads, queries)."""
     storage = services.storage
-    made = {"get": 0, "query": 0}
-    get, query = storage.get, storage.query
-
-    def counting_get(*arguments: Any) -> Any:
-        made["get"] += 1
-        return get(*arguments)
-
-    def counting_query(*arguments: Any, **named: Any) -> Any:
-        made["query"] += 1
-        return query(*arguments, **named)
-
-    monkeypatch.setattr(storage, "get", counting_get)
-    monkeypatch.setattr(storage, "query", counting_query)
+    made = counted_reads(storage, monkeypatch)
 
     async def run(resource: Resource, text: str, **path: str) -> tuple[Sequence[Any], int, int]:
         made.update(get=0, query=0)
