@@ -11,10 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,23 +75,27 @@ def start(options: Namespace) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        with ExitStack() as stack:
-            settings, azurite = open_store(options, url, stack)
+        with ExitStack() as stack, ExitStack() as starting:
+            settings, azurite = open_store(options, url, stack, starting)
             host = start_host(options, settings)
             stack.callback(stop_host, host)
-            return run_until_one_ends(host, azurite)
+            return run_until_one_ends(host, azurite, starting)
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 0
 
 
-def run_until_one_ends(host: "subprocess.Popen[bytes]", azurite: Azurite | None) -> int:
-    """The exit code of the host, or 1 and a line at once when Azurite ends before it."""
+def run_until_one_ends(host: "subprocess.Popen[bytes]", azurite: Azurite | None, starting: ExitStack) -> int:
+    """The exit code of the host, or 1 and a line at once when Azurite ends before it.
+
+    `starting` is closed as soon as Azurite listens.
+    """
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
     watch(host, "host", events)
     try:
         if azurite:
             azurite.wait_until_ready()
+            starting.close()
             watch(azurite.process, "azurite", events)
         if next_event(events) == "azurite" and azurite:
             raise AzuriteError(f"Azurite has stopped unexpectedly: {azurite.last_words()}")
@@ -105,7 +110,9 @@ def complain(error: Exception) -> None:
     print(f"dev.py: {error}", file=sys.stderr, flush=True)
 
 
-def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str, str], Azurite | None]:
+def open_store(
+    options: Namespace, url: str, stack: ExitStack, starting: ExitStack
+) -> tuple[dict[str, str], Azurite | None]:
     """The settings that name the store, and the Azurite that was started for it."""
     if options.store == "embedded":
         directory = data_directory(options)
@@ -123,6 +130,7 @@ def open_store(options: Namespace, url: str, stack: ExitStack) -> tuple[dict[str
         if told:
             print(told, flush=True)
     log = data / "azurite.log" if data else IN_MEMORY / f"azurite-{options.port}.log"
+    starting.enter_context(one_at_a_time())
     azurite = start_azurite(data, choose_ports(), log)
     stack.callback(azurite.stop)
     record = data or IN_MEMORY
@@ -162,6 +170,16 @@ def directory_lock(data: Path) -> Iterator[None]:
         raise CommandError(f"Another emulator{who} uses {data}: stop it, or name another directory by --data") from None
     except OSError as error:
         raise CommandError(f"{data} cannot be used: {error.strerror}") from None
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Starts at the same moment would find the same ports free, and the hosts of all reach the Azurite of the first."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(lock_file(Path(tempfile.gettempdir()) / f"dicom-emulator{user}.lock", wait=True))
+        yield
 
 
 def choose_ports() -> Ports:

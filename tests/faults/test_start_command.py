@@ -146,6 +146,21 @@ def test_a_variable_chooses_the_store_and_an_option_is_above_it(
 
 
 @OF_AZURITE
+def test_starts_at_the_same_moment_have_ports_of_their_own(start: Callable[..., Command], tmp_path: Path) -> None:
+    """Whoever came second would serve the data of the first until its own Azurite was seen to have failed."""
+    commands = [start("--data", str(tmp_path / str(number))) for number in range(3)]
+    triple = new_triple()
+    for command in commands:
+        command.wait_until_healthy()
+    assert store(commands[0].url, triple.file()).status == 200
+    ports = [record(tmp_path / str(number))["ports"] for number in range(3)]
+    assert len({port for three in ports for port in three.values()}) == 9
+    feeds = [httpx.get(f"{command.url}/v2/changefeed").json() for command in commands]
+    assert [len(feed) for feed in feeds] == [1, 0, 0]
+    assert all(command.process.poll() is None for command in commands)
+
+
+@OF_AZURITE
 def test_in_memory_leaves_nothing(start: Callable[..., Command]) -> None:
     command = start("--in-memory").wait_until_healthy()
     assert "data in memory only" in command.output
