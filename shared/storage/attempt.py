@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from ..clock import Ticks
 from .memory import StudyKey, StudyView
 from .newest import goes, naming, with_details, without_details
-from .primitives import ANY, Delete, Insert, Operation, Replace
-from .records import Action, Attributes, InstanceKey, NewInstance, Outcome
+from .primitives import ANY, Delete, Insert, Operation, Replace, Upsert
+from .records import Action, Attributes, InstanceKey, NewInstance, Outcome, UpdatedInstance, UpdateOutcome
 from .rows import (
     Deletion,
     Event,
@@ -20,6 +20,8 @@ from .rows import (
     StudyRow,
     instance_entity,
     instance_row_key,
+    original_entity,
+    original_row_key,
     partition_key,
     series_entity,
     series_row_key,
@@ -58,6 +60,11 @@ class Held:
     row: InstanceRow
     etag: str
 
+    @property
+    def rows(self) -> int:
+        """How many rows it takes: an original has one of its own."""
+        return 2 if self.row.original else 1
+
 
 @dataclass(slots=True)
 class Storing:
@@ -78,8 +85,32 @@ class Storing:
 
     @property
     def weight(self) -> int:
-        """About how many bytes the row takes in a transaction."""
-        return 1000 + (len(self.row.metadata) + len(self.row.frames)) * 4 // 3
+        return weight_of(self.row)
+
+
+def weight_of(row: InstanceRow) -> int:
+    """About how many bytes the row takes in a transaction."""
+    return 1000 + (len(row.metadata) + len(row.frames)) * 4 // 3
+
+
+@dataclass(slots=True)
+class Updating:
+    """One instance on its way to a new version: its row, as for `Storing`, and the one there, read whole. `outcome`
+    None: not in the attempt under way, but to be tried again."""
+
+    update: UpdatedInstance
+    row: InstanceRow
+    held: Held | None = None
+    outcome: UpdateOutcome | None = UpdateOutcome.FAILED
+
+    @property
+    def key(self) -> InstanceKey:
+        return self.update.new.key
+
+    @property
+    def committed(self) -> bool:
+        """Whether the row names the very upload."""
+        return self.held is not None and self.held.row.upload == self.row.upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +174,7 @@ def store_attempt(
         held = item.held
         entity = instance_entity(key, replace(item.row, version=version))
         rows.append(Insert(entity) if held is None else Replace(entity, held.etag))
+        rows += _without_original(study, key.series, key.instance, held)
         action = Action.CREATE if held is None else Action.UPDATE
         draft.event(action, key.series, key.instance, version, held.row.garbage if held else "")
         added += held is None
@@ -184,6 +216,58 @@ def _with_instance(row: SeriesRow | None, version: int, added: bool, attributes:
     if row is None:
         return SeriesRow(version, 1, attributes)
     return SeriesRow(row.created, row.live + added, attributes)
+
+
+# ---------------------------------------------------------------- update
+
+
+def update_attempt(
+    study: StudyKey, view: StudyView, items: Sequence[Updating], operation: str, now: Ticks, after: int
+) -> Attempt:
+    """Gives instances a new version; what was stored of each is kept in a row of its own (PLT-77).
+
+    The values of the study follow what the updates set (PLT-78); series rows say nothing that an update may change.
+    """
+    assert view.row is not None
+    draft = _draft(view, operation, now, after)
+    attributes = draft.base.attributes
+    rows: list[Operation] = []
+    for index, item in enumerate(items):
+        assert item.held is not None
+        version = draft.version + index
+        key, new, there = item.key, item.update.new, item.held.row
+        row = replace(
+            item.row,
+            version=version,
+            operation=item.update.operation,
+            original=there.original or there.called,
+            tag_values=there.tag_values,
+        )
+        rows.append(Replace(instance_entity(key, row), item.held.etag))
+        if not there.original:
+            rows.append(Upsert(original_entity(key, there)))
+        draft.event(Action.UPDATE, key.series, key.instance, version, there.called if there.original else "")
+        attributes = attributes | new.study_attributes | stamped(new.tag_values.study, version)
+        if draft.base.newest == naming(key.series, key.instance):
+            attributes = with_details(attributes, new.study_details)
+    attributes = without_removed(attributes, items[-1].update.new.tag_values)
+    if differ(attributes, draft.base.attributes):
+        draft.marks.append(Mark("", draft.base.created, draft.version))
+    row_ = replace(
+        draft.base,
+        last=draft.version + len(items) - 1,
+        attributes=attributes,
+        pending=(*view.unfed, *draft.events),
+        unprojected=_marks(view, draft.marks),
+    )
+    return Attempt(row_, {}, [_guard(study, view, row_), *rows], after)
+
+
+def _without_original(study: StudyKey, series: str, instance: str, held: Held | None) -> list[Operation]:
+    """What removes the row of an instance's original, if it has one."""
+    if held is None or not held.row.original:
+        return []
+    return [Delete(partition_key(*study), original_row_key(series, instance), ANY)]
 
 
 # ---------------------------------------------------------------- delete
@@ -281,6 +365,7 @@ def _removals(
         version = draft.version + index
         draft.event(Action.DELETE, each.series, each.instance, version, each.held.row.garbage)
         rows.append(Delete(key, instance_row_key(each.series, each.instance), each.held.etag))
+        rows += _without_original(study, each.series, each.instance, each.held)
         there = left.get(each.series) or view.series[each.series]
         assert there is not None
         left[each.series] = replace(there, live=there.live - 1)

@@ -1,27 +1,36 @@
-"""The changes that go through the commit loop: stores, deletions and expiry."""
+"""The changes that go through the commit loop: stores, bulk updates, deletions and expiry."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..clock import Clock, Ticks
 from . import names
 from .attempt import (
+    MOST_BYTES,
+    MOST_ROWS,
     Attempt,
     Doomed,
     Held,
     Storing,
+    Updating,
     delete_attempt,
     mark_attempt,
     store_attempt,
+    update_attempt,
+    weight_of,
 )
 from .commit import new_operation
 from .deletion import fits_one_transaction
 from .memory import StudyKey, StudyMemory, StudyView
 from .partition import StudyPartition, read_partition
 from .primitives import Storage
-from .records import InstanceKey, Outcome
-from .rows import HEAD_PROPERTIES, instance_row, instance_row_key, partition_key
+from .records import InstanceKey, Outcome, UpdateOutcome
+from .rows import HEAD_PROPERTIES, instance_row, instance_row_key, partition_key, tag_values, upload_of
 from .settle import WRITE_LIMIT, Settler
+
+MOST_UPDATED = (MOST_ROWS - 1) // 2
+"""Instances of one transaction of an update: each may be two rows."""
 
 
 async def held(storage: Storage, key: InstanceKey) -> Held | None:
@@ -35,12 +44,22 @@ async def held(storage: Storage, key: InstanceKey) -> Held | None:
     return Held(instance_row(entity), entity.etag) if entity else None
 
 
+async def held_whole(storage: Storage, key: InstanceKey) -> Held | None:
+    """The same with all that it says."""
+    entity = await storage.get(
+        names.INDEX, partition_key(key.partition, key.study), instance_row_key(key.series, key.instance)
+    )
+    return Held(replace(instance_row(entity), tag_values=tag_values(entity)), entity.etag) if entity else None
+
+
 class StoreInstances:
-    """A group of instances of one study that one transaction carries, each once."""
+    """A group of instances of one study, each once, that one transaction carries. Where some replace updated instances,
+    whose originals go with them, it may not carry all: those that it does not are `left`."""
 
     def __init__(self, storage: Storage, settler: Settler, study: StudyKey, items: Sequence[Storing]) -> None:
         self.operation = new_operation()
         self.items = list(items)
+        self.left: list[Storing] = []
         self._storage = storage
         self._settler = settler
         self._study = study
@@ -48,6 +67,7 @@ class StoreInstances:
 
     async def look(self, *, rows: bool) -> StudyView:
         if rows:
+            self._take_all()
             found = await asyncio.gather(*(held(self._storage, item.key) for item in self.items))
             for item, there in zip(self.items, found, strict=True):
                 item.held = there
@@ -66,10 +86,75 @@ class StoreInstances:
 
     def attempt(self, view: StudyView, now: Ticks, after: int) -> Attempt | None:
         """POST of an instance that is there is refused; the rest of the group goes on."""
+        self._take_all()
         self.items = [item for item in self.items if item.replace or item.held is None]
+        self._leave_what_is_too_much()
         for item in self.items:
             item.outcome = Outcome.CREATED if item.held is None else Outcome.REPLACED
         return store_attempt(self._study, view, self.items, self.operation, now, after) if self.items else None
+
+    def _take_all(self) -> None:
+        self.items, self.left = self.items + self.left, []
+
+    def _leave_what_is_too_much(self) -> None:
+        rows = 1 + len(self._series)
+        for number, item in enumerate(self.items):
+            rows += item.held.rows if item.held else 1
+            if rows > MOST_ROWS:
+                self.items, self.left = self.items[:number], self.items[number:]
+                return
+
+
+class UpdateInstances:
+    """New versions of some instances of a study, at most MOST_UPDATED: as many of them as one transaction carries."""
+
+    def __init__(
+        self, storage: Storage, settler: Settler, study: StudyKey, items: Sequence[Updating], began: Ticks
+    ) -> None:
+        self.operation = new_operation()
+        self._storage = storage
+        self._settler = settler
+        self._study = study
+        self._items = items
+        self._began = began
+
+    async def look(self, *, rows: bool) -> StudyView:
+        if rows:
+            found = await asyncio.gather(*(held_whole(self._storage, item.key) for item in self._items))
+            for item, there in zip(self._items, found, strict=True):
+                item.held = there
+        return await self._settler.read(self._study)
+
+    def settles_first(self, view: StudyView) -> bool:
+        return False
+
+    def overdue(self, now: Ticks) -> bool:
+        return now - self._began > WRITE_LIMIT
+
+    def attempt(self, view: StudyView, now: Ticks, after: int) -> Attempt | None:
+        """Where the row names another file than the new version was made from, it is left as it is."""
+        ready: list[Updating] = []
+        weight = 0
+        for item in self._items:
+            item.outcome = _obstacle(item)
+            if item.outcome is not None or item.held is None:
+                continue
+            weight += weight_of(item.row) + weight_of(item.held.row)
+            if not ready or weight <= MOST_BYTES:
+                item.outcome = UpdateOutcome.UPDATED
+                ready.append(item)
+        return update_attempt(self._study, view, ready, self.operation, now, after) if ready else None
+
+
+def _obstacle(item: Updating) -> UpdateOutcome | None:
+    """What keeps the new version from being written, if anything does."""
+    if item.held is None:
+        return UpdateOutcome.GONE
+    if item.held.row.operation == item.update.operation:
+        return UpdateOutcome.ALREADY
+    if item.held.row.upload != upload_of(item.update.made_from):
+        return UpdateOutcome.REPLACED
+    return None
 
 
 class DeleteInstance:

@@ -1,15 +1,16 @@
-"""Every change of what is stored goes through here: stores, deletions, expiry and repair of studies."""
+"""Every change of what is stored goes through here: stores, bulk updates, deletions, expiry and repair of studies."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from ..clock import Clock, Ticks
 from ..errors import NotFound, Unavailable
 from . import metadata_packing
-from .attempt import Storing
+from .attempt import Storing, Updating
 from .change_feed import ChangeFeed
-from .changes import DeleteAll, DeleteInstance, Expire, StoreInstances
+from .changes import MOST_UPDATED, DeleteAll, DeleteInstance, Expire, StoreInstances, UpdateInstances
 from .commit import Change, CommitLoop, Committed, Refused
 from .deletion import Finisher
 from .files import Files
@@ -18,7 +19,7 @@ from .memory import StudyKey, StudyMemory
 from .primitives import Storage
 from .projections import Projections
 from .recollection import Recollection
-from .records import InstanceKey, NewInstance, Outcome
+from .records import InstanceKey, NewInstance, Outcome, UpdatedInstance, UpdateOutcome
 from .rows import MOST_PROPERTY_BYTES, OVERFLOWED_FRAMES, OVERFLOWED_METADATA, InstanceRow, upload_of
 from .settle import Settler
 from .tag_indexing import IndexTags, StudyValues
@@ -114,29 +115,77 @@ class Committer:
         )
 
     async def _store_group(self, study: StudyKey, group: list[Waiting]) -> None:
+        """What one transaction does not carry goes with the next."""
+        while group:
+            left = await self._store_some(study, group)
+            group = [each for each in group if id(each.item) in left]
+
+    async def _store_some(self, study: StudyKey, group: list[Waiting]) -> frozenset[int]:
+        """The `id` of those that are left."""
         change = StoreInstances(self._storage, self._settler, study, [each.item for each in group])
         try:
             self._cancel_tidying(study)
             result = await self._loop.commit(study, change, self._memory.recall(study))
             stored = change.items if isinstance(result, Committed) else []
+            left = frozenset(map(id, change.left)) if isinstance(result, Committed) else frozenset()
             outcomes = {id(item): item.outcome for item in stored}
-            refused = [each.item for each in group if id(each.item) not in outcomes]
-            await self._discard(refused)
+            refused = [each.item for each in group if id(each.item) not in outcomes.keys() | left]
+            await self._discard([(item.new, item.row) for item in refused])
             await self._settle(study, result)
         except Exception as error:
             self._distrust(study)
             for each in group:
                 if not each.done.done():
                     each.done.set_exception(error)
-            return
+            return frozenset()
         for each in group:
             refusal = Outcome.DUPLICATE if each.item.held and not each.item.replace else Outcome.FAILED
-            if not each.done.done():
+            if not each.done.done() and id(each.item) not in left:
                 each.done.set_result(outcomes.get(id(each.item), refusal))
+        return left
 
-    async def _discard(self, items: Sequence[Storing]) -> None:
+    async def _discard(self, uploads: Sequence[tuple[NewInstance, InstanceRow]]) -> None:
         """Removes uploads that surely are not and never will be committed (rule 13)."""
-        await asyncio.gather(*(self._files.discard(item.new.file, overflow=bool(item.row.overflow)) for item in items))
+        await asyncio.gather(*(self._files.discard(new.file, overflow=bool(row.overflow)) for new, row in uploads))
+
+    # ---------------------------------------------------------------- bulk update
+
+    async def update(self, study: StudyKey, items: Sequence[UpdatedInstance], *, began: Ticks) -> list[UpdateOutcome]:
+        """Gives instances of a study, each once, their new versions (PLT-74 to PLT-79); the outcomes in the same order.
+
+        They go in transactions one after another, and `began`, when the first upload began, is looked at before each.
+        Uploads of those that are not updated have been removed when this returns. Raises `Unavailable` when storage
+        does not answer: how much is updated is then for the rows to tell, and the files are left alone.
+        """
+        await self._feed.freshen()
+        outcomes: dict[InstanceKey, UpdateOutcome] = {}
+        waiting = deque(items)
+        piece: list[Updating] = []
+        while waiting or piece:
+            while waiting and len(piece) < MOST_UPDATED:
+                update = waiting.popleft()
+                piece.append(Updating(update, await self._row(update.new)))
+            await self._update_some(study, piece, began)
+            outcomes |= {item.key: item.outcome for item in piece if item.outcome}
+            piece = [item for item in piece if item.outcome is None]
+        return [outcomes[item.new.key] for item in items]
+
+    async def _update_some(self, study: StudyKey, items: Sequence[Updating], began: Ticks) -> None:
+        """When it is the study's turn; the items have their outcomes then, but for those that are left."""
+
+        async def update() -> None:
+            self._cancel_tidying(study)
+            change = UpdateInstances(self._storage, self._settler, study, items, began)
+            result = await self._loop.commit(study, change, await change.look(rows=True))
+            if isinstance(result, Refused):
+                for item in items:
+                    if item.outcome in (UpdateOutcome.UPDATED, None):
+                        item.outcome = UpdateOutcome.FAILED
+            refused = [item for item in items if item.outcome not in (UpdateOutcome.UPDATED, None)]
+            await self._discard([(item.update.new, item.row) for item in refused if not item.committed])
+            await self._settle(study, result)
+
+        await self._in_turn(study, update)
 
     # ---------------------------------------------------------------- delete
 

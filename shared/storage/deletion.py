@@ -65,14 +65,16 @@ def piece_of(view: StudyView, doomed: Sequence[Doomed]) -> list[Doomed]:
     """As many of the rows as fit one transaction with the series rows that they touch."""
     piece: list[Doomed] = []
     series: set[str] = set()
+    rows = 0
     for each in doomed:
-        if len(piece) + len(series | {each.series}) >= MOST_DELETED:
+        if rows + each.held.rows + len(series | {each.series}) > MOST_DELETED:
             break
         piece.append(each)
         series.add(each.series)
+        rows += each.held.rows
     return piece
 
 
 def fits_one_transaction(doomed: Sequence[Doomed]) -> bool:
     """Whether all rows go at once."""
-    return len(doomed) + len({each.series for each in doomed}) < MOST_DELETED
+    return sum(each.held.rows for each in doomed) + len({each.series for each in doomed}) < MOST_DELETED

@@ -31,13 +31,13 @@ from .rows import (
     HEAD_PROPERTIES,
     STUDY_ROW,
     StudyRow,
-    file_name,
+    files_called,
     instance_row,
     instance_row_key,
+    key_of_entity,
     key_of_file,
     partition_key,
     study_entity,
-    upload_of,
 )
 
 FILE_GRACE: Ticks = 24 * HOUR
@@ -81,9 +81,8 @@ class GarbageCollector:
         while entries := await self._feed.after(position, 200):
             due = [entry for entry in entries if entry.timestamp <= self._clock() - self._ages.file_grace]
             for entry in due:
-                if entry.old:
-                    upload = entry.old.removesuffix("+")
-                    await self._files.discard(file_name(entry.key, upload), overflow=entry.old.endswith("+"))
+                for file, overflow in files_called(entry.old, entry.key):
+                    await self._files.discard(file, overflow=overflow)
                     removed += 1
             if due:
                 position = due[-1].sequence
@@ -152,27 +151,31 @@ class GarbageCollector:
         rows = self._storage.query(
             names.INDEX, partition_key(*study), rows=(FIRST_ROW, "series|"), select=HEAD_PROPERTIES
         )
-        named = {instance_row(entity).upload async for entity in rows}
+        named = {
+            file
+            async for entity in rows
+            for file, _ in files_called(instance_row(entity).garbage, key_of_entity(entity))
+        }
         for item in batch:
-            if upload_of(item.name) not in named:
+            if item.name not in named:
                 yield item.name
 
     async def _remove(self, container: str, blob: str) -> bool:
         """Fences the study, so that a slow store of this very file fails at its ETag and meets its time limit."""
         key = key_of_file(blob)
-        if key is None or not await self._fence(key, upload_of(blob)):
+        if key is None or not await self._fence(key, blob):
             return False
         await self._storage.delete_blob(container, blob)
         return True
 
-    async def _fence(self, key: InstanceKey, upload: str) -> bool:
+    async def _fence(self, key: InstanceKey, blob: str) -> bool:
         """Replaces the study row by itself; False where that failed or a row names the file after all."""
         partition = partition_key(key.partition, key.study)
         study = await self._storage.get(names.INDEX, partition, STUDY_ROW)
         held = await self._storage.get(
             names.INDEX, partition, instance_row_key(key.series, key.instance), HEAD_PROPERTIES
         )
-        if held is not None and instance_row(held).upload == upload:
+        if held is not None and blob in {file for file, _ in files_called(instance_row(held).garbage, key)}:
             return False
         operation: Operation = Insert(study_entity(partition, StudyRow()))
         if study is not None:

@@ -1,7 +1,8 @@
 """Reading table `index`: what is stored (protocol, section 10). The committer is what writes it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from . import metadata_packing, names
 from .files import Files
@@ -18,12 +19,15 @@ from .rows import (
     OVERFLOWED_METADATA,
     RECORD_PROPERTIES,
     STUDY_ROW,
+    InstanceRow,
     SeriesRow,
     StudyRow,
     instance_row,
     instance_row_key,
     instance_rows_of,
     key_of_entity,
+    original_row_key,
+    original_rows_of,
     partition_key,
     record,
     series_row,
@@ -133,17 +137,18 @@ class Index:
         )
         if entity is None:
             return None
-        row = instance_row(entity)
-        found = record(key, row)
-        if row.overflow & OVERFLOWED_FRAMES:
-            try:
-                _, frames = await self._files.read_overflow(found.file)
-            except BlobMissing:
-                return await self._changed_meanwhile(found, metadata)
-            found = InstanceRecord(
-                key, row.version, found.file, row.size, row.transfer_syntax, frames, row.metadata or None, row.overflow
-            )
-        return found
+        found = record(key, instance_row(entity))
+        try:
+            return await self._with_frames(found)
+        except BlobMissing:
+            return await self._changed_meanwhile(found, metadata)
+
+    async def _with_frames(self, found: InstanceRecord) -> InstanceRecord:
+        """The record with its frame table, wherever that lies; raises `BlobMissing`."""
+        if not found.overflow & OVERFLOWED_FRAMES:
+            return found
+        _, frames = await self._files.read_overflow(found.file)
+        return replace(found, frames=frames)
 
     async def _changed_meanwhile(self, before: InstanceRecord, metadata: bool) -> InstanceRecord | None:
         """What is there now that a blob of `before` is gone (rule 31)."""
@@ -151,6 +156,61 @@ class Index:
         if versions.get(before.key) == before.version:
             raise BlobMissing(f"{before.file} is missing.")
         return await self.instance(before.key, metadata=metadata)
+
+    async def original(self, found: InstanceRecord, *, metadata: bool = False) -> InstanceRecord | None:
+        """The version that was stored of an instance that was just read (RET-110), its frame table included; itself if
+        it is that. None if the instance is gone meanwhile."""
+        now: InstanceRecord | None = found
+        while now is not None and now.original:
+            entity = await self._storage.get(
+                names.INDEX,
+                partition_key(now.key.partition, now.key.study),
+                original_row_key(now.key.series, now.key.instance),
+                METADATA_PROPERTIES if metadata else RECORD_PROPERTIES,
+            )
+            before = now
+            if entity is not None and instance_row(entity).called == now.original:
+                try:
+                    return await self._with_frames(record(now.key, instance_row(entity)))
+                except BlobMissing:
+                    now = await self.instance(found.key, metadata=metadata)
+                    if now is not None and now.original == before.original:
+                        raise
+            else:  # replaced or deleted meanwhile
+                now = await self.instance(found.key, metadata=metadata)
+        return now
+
+    async def originals(self, records: Sequence[InstanceRecord], *, metadata: bool = False) -> list[InstanceRecord]:
+        """The versions that were stored of instances of one study, which were just read, in order of their versions.
+
+        Costs nothing where none was updated, else one query. Instances that are gone meanwhile are left out.
+        """
+        updated = [each for each in records if each.original]
+        if len(updated) > MOST_POINT_READS:
+            there = await self._original_rows(updated, metadata)
+        else:
+            there = {}
+        stored = [each for each in records if not each.original]
+        unsure: list[InstanceRecord] = []
+        for each in updated:
+            row = there.get(each.key)
+            if row is not None and row.called == each.original:
+                stored.append(record(each.key, row))
+            else:
+                unsure.append(each)
+        read = await asyncio.gather(*(self.original(each, metadata=metadata) for each in unsure))
+        return sorted([*stored, *filter(None, read)], key=lambda each: each.version)
+
+    async def _original_rows(self, updated: Sequence[InstanceRecord], metadata: bool) -> dict[InstanceKey, InstanceRow]:
+        key = updated[0].key
+        series = {each.key.series for each in updated}
+        rows = self._storage.query(
+            names.INDEX,
+            partition_key(key.partition, key.study),
+            rows=original_rows_of(key.series if len(series) == 1 else None),
+            select=METADATA_PROPERTIES if metadata else RECORD_PROPERTIES,
+        )
+        return {key_of_entity(entity): instance_row(entity) async for entity in rows}
 
     async def metadata(self, found: InstanceRecord) -> bytes:
         """The DICOM JSON object of an instance that was read with `metadata`.

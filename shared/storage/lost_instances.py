@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from . import names
 from .primitives import Entity, Storage
 from .records import InstanceKey
-from .rows import FIRST_ROW, HEAD_PROPERTIES, file_name, instance_row, key_of_entity
+from .rows import FIRST_ROW, HEAD_PROPERTIES, files_called, instance_row, key_of_entity
 
 _INSTANCE_ROWS = (FIRST_ROW, "instance}")
 
@@ -25,7 +25,8 @@ class LostInstance:
 
 
 async def lost_instances(storage: Storage, faults: Mapping[str, str]) -> AsyncIterator[LostInstance]:
-    """Those whose blobs are not in the store, or are among `faults`: container and name, and what is wrong."""
+    """Those whose blobs, or whose original's, are not in the store, or are among `faults`: container and name, and what
+    is wrong."""
     partition = ""
     held: Collection[str] = ()
     async for entity in storage.query(names.INDEX, rows=_INSTANCE_ROWS, select=HEAD_PROPERTIES):
@@ -33,11 +34,12 @@ async def lost_instances(storage: Storage, faults: Mapping[str, str]) -> AsyncIt
         if entity.partition != partition:
             partition = entity.partition
             held = await _blobs_of_study(storage, key)
-        for container in names.CONTAINERS if row.overflow else (names.DICOM,):
-            file = f"{container}/{file_name(key, row.upload)}"
-            problem = faults.get(file) or ("" if file in held else "is missing")
-            if problem and await _stands(storage, entity):
-                yield LostInstance(key, file, problem)
+        for name, overflow in files_called(row.garbage, key):
+            for container in names.CONTAINERS if overflow else (names.DICOM,):
+                file = f"{container}/{name}"
+                problem = faults.get(file) or ("" if file in held else "is missing")
+                if problem and await _stands(storage, entity):
+                    yield LostInstance(key, file, problem)
 
 
 async def _stands(storage: Storage, entity: Entity) -> bool:

@@ -60,6 +60,30 @@ class NewInstance:
     study_details: Attributes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UpdatedInstance:
+    """A new version of an instance, made by a bulk update (PLT-74), once its file has been uploaded.
+
+    `made_from` is the file of the version that it was made from, `operation` the id of the bulk update. Of
+    `new.study_attributes` and `new.tag_values` only those of the study count, and those are what the update sets: what
+    it does not name, or sets to nothing, stays in the index as it is (PLT-78).
+    """
+
+    new: NewInstance
+    made_from: str
+    operation: str
+
+
+class UpdateOutcome(Enum):
+    """What became of one instance of a bulk update."""
+
+    UPDATED = "updated"
+    ALREADY = "already"  # by the same operation, before
+    REPLACED = "replaced"  # the instance is another version by now than the one that the new one was made from
+    GONE = "gone"
+    FAILED = "failed"  # too late after its upload: nothing of it is stored
+
+
 class Outcome(Enum):
     """What became of one instance of a store."""
 
@@ -98,7 +122,9 @@ class InstanceRecord:
     """One instance as it stands.
 
     `packed_metadata` is set when it was asked for; read it with `Index.metadata`. `frames` is a packed `FrameTable`,
-    empty without one. `overflow` tells the index what of the record lies in a blob.
+    empty without one. `overflow` tells the index what of the record lies in a blob. `operation` is the id of the bulk
+    update that made this version, empty for one that was stored; `original` then tells the index of the version that
+    was stored.
     """
 
     key: InstanceKey
@@ -109,6 +135,8 @@ class InstanceRecord:
     frames: bytes
     packed_metadata: bytes | None = None
     overflow: int = 0
+    operation: str = ""
+    original: str = ""
 
 
 class Action(Enum):
@@ -129,7 +157,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """One entry of the change feed; it never changes."""
+    """One entry of the change feed; it never changes. `old` names the files that the change made garbage."""
 
     sequence: int
     key: InstanceKey

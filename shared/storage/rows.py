@@ -1,12 +1,12 @@
 """The rows of table `index` and how they are written down (protocol, section 1).
 
-One study is one partition: the row `study`, a row for each series and one for each instance. Property names are short
-because every row carries them.
+One study is one partition: the row `study`, a row for each series and one for each instance, and one more for an
+instance that a bulk update has changed: its original. Property names are short because every row carries them.
 """
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -17,7 +17,7 @@ from .records import Action, Attributes, InstanceKey, InstanceRecord
 
 STUDY_ROW = "study"
 FIRST_ROW = "instance|"
-"""Before every row of a study's partition: instances, then series, then the study itself."""
+"""Before every row of a study's partition but those of originals: instances, then series, then the study itself."""
 
 MOST_PROPERTY_BYTES = 60_000
 """A binary property takes 64 KB; what is larger overflows to a blob."""
@@ -46,6 +46,16 @@ def instance_rows_of(series: str) -> tuple[str, str]:
     return f"instance|{series}|", f"instance|{series}}}"
 
 
+def original_row_key(series: str, instance: str) -> str:
+    """Before the rows of instances, so that who reads those does not come by."""
+    return f"first|{series}|{instance}"
+
+
+def original_rows_of(series: str | None) -> tuple[str, str]:
+    """The range of row keys of a series' originals, or of those of all series."""
+    return ("first|", "first}") if series is None else (f"first|{series}|", f"first|{series}}}")
+
+
 # ---------------------------------------------------------------- names of files
 
 
@@ -65,6 +75,12 @@ def key_of_file(file: str) -> InstanceKey | None:
     return InstanceKey(*parts[:4]) if len(parts) == 5 else None
 
 
+def files_called(names: str, key: InstanceKey) -> list[tuple[str, bool]]:
+    """Files of an instance by what an event or a row calls them (`InstanceRow.called`), and whether any of each
+    overflowed."""
+    return [(file_name(key, name.removesuffix("+")), name.endswith("+")) for name in names.split()]
+
+
 # ---------------------------------------------------------------- what is not finished
 
 
@@ -72,8 +88,9 @@ def key_of_file(file: str) -> InstanceKey | None:
 class Event:
     """A change that may not be in the feed yet.
 
-    `old` is the upload that the change made garbage, with `+` behind it if something of it overflowed; `after` is a
-    position of the feed that was taken before the commit: the event cannot be at or before it.
+    `old` says which uploads the change made garbage: none, one, or two with a blank between them, each with `+` behind
+    it if something of it overflowed; `after` is a position of the feed that was taken before the commit: the event
+    cannot be at or before it.
     """
 
     id: str
@@ -236,7 +253,11 @@ OVERFLOWED_FRAMES = 2
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
-    """All that retrieval needs. `overflow` says what of it lies in a blob named after the upload."""
+    """All that retrieval needs. `overflow` says what of it lies in a blob named after the upload.
+
+    Of a version that a bulk update made, `operation` is the id of that, and `original` what the upload of the version
+    that was stored is called, which a row of its own describes.
+    """
 
     version: int
     upload: str
@@ -245,23 +266,31 @@ class InstanceRow:
     metadata: bytes = b""
     frames: bytes = b""
     overflow: int = 0
+    operation: str = ""
+    original: str = ""
     tag_values: Mapping[str, str] = field(default_factory=dict)
-    """Properties of their own, written and never read back here: `TagIndexing` asks for them by name."""
+    """Properties of their own; `TagIndexing` asks for them by name."""
+
+    @property
+    def called(self) -> str:
+        """How the change feed names this upload once it is replaced or deleted."""
+        return self.upload + "+" * bool(self.overflow)
 
     @property
     def garbage(self) -> str:
-        """How the change feed names this upload once it is replaced or deleted."""
-        return self.upload + "+" * bool(self.overflow)
+        """Its uploads, as the change feed names them when the instance is replaced by a store, or deleted."""
+        return f"{self.called} {self.original}".rstrip()
 
 
 INSTANCE_UID_PROPERTY = projected_name("00080018")
 """For searches that know neither study nor series: keys begin with these."""
 
-HEAD_PROPERTIES = ("PartitionKey", "RowKey", "v", "f", "ov")
+HEAD_PROPERTIES = ("PartitionKey", "RowKey", "v", "f", "ov", "by", "of")
 """What a writer reads of an instance row."""
 
 RECORD_PROPERTIES = (*HEAD_PROPERTIES, "n", "ts", "fr")
 METADATA_PROPERTIES = (*RECORD_PROPERTIES, "md")
+_OF_ITS_OWN = {*METADATA_PROPERTIES, INSTANCE_UID_PROPERTY}
 
 
 def instance_entity(key: InstanceKey, row: InstanceRow) -> Entity:
@@ -279,11 +308,20 @@ def instance_entity(key: InstanceKey, row: InstanceRow) -> Entity:
         values["fr"] = row.frames
     if row.overflow:
         values["ov"] = row.overflow
+    if row.operation:
+        values |= {"by": row.operation, "of": row.original}
     return Entity(partition_key(key.partition, key.study), instance_row_key(key.series, key.instance), values)
 
 
+def original_entity(key: InstanceKey, row: InstanceRow) -> Entity:
+    """What was stored of an instance, kept beside its first update. No search finds it."""
+    entity = instance_entity(key, replace(row, tag_values={}))
+    del entity.values[INSTANCE_UID_PROPERTY]
+    return Entity(entity.partition, original_row_key(key.series, key.instance), entity.values)
+
+
 def instance_row(entity: Entity) -> InstanceRow:
-    """Of a row read in part, what was not asked for is empty."""
+    """Of a row read in part, what was not asked for is empty; `tag_values` always is."""
     values = entity.values
     return InstanceRow(
         version=int(values["v"]),
@@ -293,7 +331,14 @@ def instance_row(entity: Entity) -> InstanceRow:
         metadata=_binary(entity, "md"),
         frames=_binary(entity, "fr"),
         overflow=int(values.get("ov", 0)),
+        operation=str(values.get("by", "")),
+        original=str(values.get("of", "")),
     )
+
+
+def tag_values(entity: Entity) -> Mapping[str, str]:
+    """The values of extended query tags in an instance row that was read whole."""
+    return {name: str(value) for name, value in entity.values.items() if name not in _OF_ITS_OWN}
 
 
 def key_of_entity(entity: Entity) -> InstanceKey:
@@ -314,6 +359,8 @@ def record(key: InstanceKey, row: InstanceRow) -> InstanceRecord:
         frames=row.frames,
         packed_metadata=row.metadata or None,
         overflow=row.overflow,
+        operation=row.operation,
+        original=row.original,
     )
 
 

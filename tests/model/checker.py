@@ -353,9 +353,15 @@ def no_cycle(degree, edges):
 
 
 def short(key):
-    return (
-        {"S": "study row", "I": "instance row", "P": "projection row", "F": "feed", "B": "file"}[key[0]] + " " + key[2:]
-    )
+    kinds = {
+        "S": "study row",
+        "I": "instance row",
+        "O": "original's row",
+        "P": "projection row",
+        "F": "feed",
+        "B": "file",
+    }
+    return kinds[key[0]] + " " + key[2:]
 
 
 def say(op):

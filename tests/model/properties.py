@@ -6,7 +6,7 @@ from collections import namedtuple
 from .storage import Entry, Seal, Study, all_feed, get
 
 Ghost = namedtuple("Ghost", "log answers consumers")
-REFUSALS = ("duplicate", "not found", "kept", "given up")
+REFUSALS = ("duplicate", "not found", "kept", "given up", "already", "replaced")
 
 
 def check(store, ghost, scenario):
@@ -47,8 +47,13 @@ def check(store, ghost, scenario):
             mine = [e for e in entries if e.id in wanted and e.version == row.version]
             if len(mine) > 1 or (mine and [e.id for e in entries if e.id in wanted][-1] != mine[0].id):
                 return f"feed: more than the newest entry of {study}/{inst} reads as current"
+    problem = check_originals(store, entries, order)
+    if problem:
+        return problem
     for key, _, row in store:
         if key[0] == "I" and row is not None and scenario.blobs:
+            if row.orig and get(store, f"B:{row.orig}")[1] is None:
+                return f"blobs: the original of an updated instance is gone ({row.orig})"
             blob = get(store, f"B:{row.blob}")[1]
             if blob is None:
                 return f"blobs: the file of a stored instance is gone ({row.blob})"
@@ -63,6 +68,8 @@ def check(store, ghost, scenario):
     for op, text, study, rev in ghost.answers:
         if text == "broken":
             return "retrieve: the row was there, the file was not"
+        if any(text == f"original {e[0][0]}" for events in order.values() for e in events if e[1].startswith("bulk")):
+            return f"retrieve: {text.split()[1]} is no original"
         floor[study] = max(floor.get(study, 0), rev)
         if text in REFUSALS and op in ops:
             return f'{op} was answered "{text}", but its change is committed'
@@ -105,16 +112,55 @@ def check(store, ghost, scenario):
     return None
 
 
+def check_originals(store, entries, order):
+    """An update is made from the version before it, once; what was stored last stays named beside the latest."""
+    named, originals = set(), {}
+    for key, _, row in store:
+        if row is not None and key[0] == "I":
+            named |= {row.blob, row.orig}
+            originals[key[2:]] = row.orig
+    for (study, inst), events in order.items():
+        stored, done = None, set()
+        before = None
+        for event_id, action, _ in events:
+            if action.startswith("bulk"):
+                _, operation, made = action.split()
+                if operation in done:
+                    return f"update: {operation} changed {study}/{inst} twice"
+                if made != before:
+                    return f"update: {event_id[0]} of {study}/{inst} was made from another version"
+                done.add(operation)
+            else:
+                stored, done = event_id[0], set()
+            before = event_id[0]
+        row = get(store, f"I:{study}:{inst}")[1]
+        if row is not None and row.orig != (stored if done else None):
+            return f"update: the original of {study}/{inst} is said to be {row.orig}"
+    for key, _, row in store:
+        if row is not None and key[0] == "O" and originals.get(key[2:]) != row.blob:
+            return f"update: a row of an original that nothing leads to ({key[2:]})"
+    if any(row is not None and get(store, f"O:{key}")[1] is None for key, row in originals.items()):
+        return "update: an original without its row"
+    if any(old in named for e in entries for old in e.old):
+        return "feed: calls a file garbage that a row names"
+    return None
+
+
 def check_end(store, ghost, scenario):
     """After everything has ended and one repairer has run alone."""
     problem = check(store, ghost, scenario)
     if problem:
         return problem
-    ids = {row.id for _, row in all_feed(store) if isinstance(row, Entry)}
+    entries = [row for _, row in all_feed(store) if isinstance(row, Entry)]
+    ids = {row.id for row in entries}
+    named = {name for key, _, row in store if key[0] == "I" and row is not None for name in (row.blob, row.orig)}
+    named |= {old for entry in entries for old in entry.old}
     for op, _study, _rev, _content, events in ghost.log:
         for event in events:
             if event[0] not in ids:
                 return f"end: {event[0][0]} never came into the feed"
+            if event[2] != "delete" and event[0][0] not in named and scenario.blobs:
+                return f"end: the file of {event[0][0]} is neither named nor called garbage"
     for key, _, row in store:
         if isinstance(row, Study):
             name = key[2:]

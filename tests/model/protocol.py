@@ -8,17 +8,30 @@ G.without names the rules that are switched off, to show what each is for; the p
 from collections import namedtuple
 from types import SimpleNamespace
 
-from .storage import TIMEOUT, Entry, Event, Inst, Proj, Seal, Study
+from .storage import TIMEOUT, Entry, Event, Inst, Orig, Proj, Seal, Study
 
 G = SimpleNamespace(without=frozenset())
 
-Do = namedtuple("Do", "id kind study inst attr expiry known t0 blob next", defaults=(1, 0, "read", 0, None, None))
+Do = namedtuple(
+    "Do",
+    "id kind study inst attr expiry known t0 blob next by made",
+    defaults=(1, 0, "read", 0, None, None, None, None),
+)
 EMPTY = Study(0, 0, 0, None, 0, (), None, 0, 0)
 NOW = ("now",)
 
 
+WITH_FILE = ("post", "put", "update")
+"""Requests that upload a file and have to come to their commit in time."""
+
+
 def off(rule):
     return rule in G.without
+
+
+def garbage(inst):
+    """The files of an instance that is deleted or replaced."""
+    return (inst.blob,) if inst.orig is None or off("end of the original") else (inst.blob, inst.orig)
 
 
 # ---------------------------------------------------------------- requests
@@ -26,7 +39,12 @@ def off(rule):
 
 def request(p):
     """Entry of every write. `known`: 'absent' (the process believes the study new), 'read', or a cached (etag, row)."""
-    if p.kind in ("post", "put"):
+    if p.kind == "update":  # the new version is made from the one that there is
+        _etag, row = yield ("read", f"I:{p.study}:{p.inst}")
+        if row is None or (row.by == p.by and not off("operation in the row")):
+            return None
+        p = p._replace(made=row.blob)
+    if p.kind in WITH_FILE:
         if G.clock:
             p = p._replace(t0=(yield NOW))
         name = p.id if not off("unique version") else f"{p.inst}@{p.t0}"
@@ -89,14 +107,19 @@ def commit(p, snapshot, cursor, doubt, fed):
     if study is not None and study.deleting and not off("finish deletions first"):
         return "finish", (p.study, study.deleting, cursor, None, again)
     store = p.kind in ("post", "put")
+    file = p.kind in WITH_FILE
     if p.kind == "post" and inst is not None:
         return refuse(p, etag, study, cursor, "duplicate")
     if not store and (not inst or study is None):
         return refuse(p, etag, study, cursor, "not found")
+    if p.kind == "update" and inst.by == p.by and not off("operation in the row"):
+        return refuse(p, etag, study, cursor, "already")
+    if p.kind == "update" and inst.blob != p.made and not off("made from"):
+        return refuse(p, etag, study, cursor, "replaced")
     now = (yield NOW) if G.clock else 0
     if p.kind == "expire" and not (study.expiry and study.expiry <= now):
         return refuse(p, etag, study, cursor, "kept")
-    if G.clock and store and now - p.t0 >= G.grace / 2 and not off("clock rule"):
+    if G.clock and file and now - p.t0 >= G.grace / 2 and not off("clock rule"):
         return refuse(p, etag, study, cursor, "given up" if doubt is None else "unknown")
     base = study if study is not None else EMPTY
     carried = tuple(e for e in base.pending if e.id not in fed)
@@ -121,7 +144,7 @@ def commit(p, snapshot, cursor, doubt, fed):
             "update" if inst else "create",
             p.inst,
             version,
-            inst.blob if inst else None,
+            garbage(inst) if inst else (),
             after,
             now if off("scan by position") else 0,
         )
@@ -139,12 +162,36 @@ def commit(p, snapshot, cursor, doubt, fed):
         rows = [
             ("insert", f"I:{p.study}:{p.inst}", row, None)
             if not inst
-            else ("replace", f"I:{p.study}:{p.inst}", row, inst_etag)
+            else ("replace", f"I:{p.study}:{p.inst}", row, inst_etag),
+            *without_original(p.study, p.inst, inst),
         ]
         events = (event,)
+    elif p.kind == "update":
+        attr = p.attr if p.attr else base.attr
+        original = inst.orig or inst.blob
+        events = (
+            Event(
+                (p.id, p.inst),
+                f"bulk {p.by} {p.made}",
+                p.inst,
+                version,
+                (inst.blob,) if inst.orig or off("keep the original") else (),
+                after,
+            ),
+        )
+        new = base._replace(
+            last=version,
+            attr=attr,
+            unproj=version if attr != base.attr else 0 if base.unproj in fed else base.unproj,
+            pending=carried + events,
+            t=now,
+        )
+        rows = [("replace", f"I:{p.study}:{p.inst}", Inst(version, p.blob, original, p.by), inst_etag)]
+        if not inst.orig:
+            rows.append(("insert", f"O:{p.study}:{p.inst}", Orig(original), None))
     elif p.kind == "delete":
         live = base.live - 1
-        events = (Event((p.id, p.inst), "delete", p.inst, version, inst.blob, after),)
+        events = (Event((p.id, p.inst), "delete", p.inst, version, garbage(inst), after),)
         new = base._replace(
             last=version,
             live=live,
@@ -154,11 +201,11 @@ def commit(p, snapshot, cursor, doubt, fed):
             expiry=base.expiry if live else 0,
             t=now,
         )
-        rows = [("delete", f"I:{p.study}:{p.inst}", None, inst_etag)]
+        rows = [("delete", f"I:{p.study}:{p.inst}", None, inst_etag), *without_original(p.study, p.inst, inst)]
     elif len(inst) <= G.batch:  # a study that fits one transaction
-        events = tuple(Event((p.id, name), "delete", name, version, row.blob, after) for name, _, row in inst)
+        events = tuple(Event((p.id, name), "delete", name, version, garbage(row), after) for name, _, row in inst)
         new = base._replace(last=version, live=0, attr=None, expiry=0, unproj=version, pending=carried + events, t=now)
-        rows = [("delete", f"I:{p.study}:{name}", None, etag_) for name, etag_, _ in inst]
+        rows = removals(p.study, inst)
     else:  # mark it deleted; then remove it piece by piece
         events = ()
         if off("deletion mark"):
@@ -183,12 +230,25 @@ def commit(p, snapshot, cursor, doubt, fed):
         else:
             return "reread", (p, cursor, (etag, after) if doubt is None else doubt, fed)
     if answer[0] != "ok":
-        if answer[2] == 0 and doubt is None and (store or p.kind == "delete"):
+        if answer[2] == 0 and doubt is None and (file or p.kind == "delete"):
             return "restudy", (p, inst_etag, inst, cursor, fed)
         return "reread", (p, cursor, doubt, fed)
     if new.deleting == p.id:
         return "project", (p.study, new, ("pieces", (p.study, p.id, cursor, (), (answer[1][0], new, inst), p, None)))
     return succeed(p, answer[1][0], new, cursor, version)
+
+
+def without_original(study, name, inst):
+    """What removes the row of an instance's original, if it has one."""
+    if inst is None or inst.orig is None or off("end of the original"):
+        return []
+    return [("delete", f"O:{study}:{name}", None, "*")]
+
+
+def removals(study, rows):
+    """What removes instances, given as name, ETag and row."""
+    instances = [("delete", f"I:{study}:{name}", None, etag) for name, etag, _ in rows]
+    return [*instances, *(operation for name, _, row in rows for operation in without_original(study, name, row))]
 
 
 def succeed(p, etag, study, cursor, own):
@@ -211,7 +271,7 @@ def look_again(p, etag, study, cursor, own):
 
 def refuse(p, etag, study, cursor, text):
     """A refusal tells the client what is stored; so what it tells must be in feed and search, too."""
-    if G.blobs and p.kind in ("post", "put") and text != "unknown":
+    if G.blobs and p.kind in WITH_FILE and text != "unknown":
         return "discard", (p, etag, study, cursor, text)
     return refuse_now(p, etag, study, cursor, text)
 
@@ -233,6 +293,8 @@ def answer(p, text, rev, etag, study):
     yield ("answer", p.id, text, p.study, rev)
     if p.next and study is not None and text == "done":  # the same process goes on: its next commit does the clearing
         fed = (*tuple(e.id for e in study.pending), study.unproj)
+        if p.next.kind == "update":  # the next piece of a large one
+            return "request", (p.next,)
         return "commit", (p.next._replace(blob=p.next.id), (etag, study, None, None), (0, 0), None, fed)
     if study is not None and (study.pending or study.unproj) and not study.deleting:
         return "clear", (p.study, etag, study)
@@ -389,13 +451,15 @@ def pieces(name, mark, cursor, fed, snapshot, owner, then):
         return again
     piece, rest = rows[: G.batch], rows[G.batch :]
     version = study.last + 1
-    events = tuple(Event((mark, inst, version), "delete", inst, version, row.blob, cursor[0]) for inst, _, row in piece)
+    events = tuple(
+        Event((mark, inst, version), "delete", inst, version, garbage(row), cursor[0]) for inst, _, row in piece
+    )
     new = study._replace(last=version, live=len(rest), pending=events, unproj=0, deleting=mark if rest else None)
     answer = yield (
         "transaction",
         (
             ("replace", f"S:{name}", new, etag),
-            *(("delete", f"I:{name}:{inst}", None, etag_) for inst, etag_, _ in piece),
+            *removals(name, piece),
         ),
         ("commit", f"{mark}/piece", name, version, None, tuple((e.id, e.inst, e.action, e.version) for e in events)),
     )
@@ -411,7 +475,9 @@ def piecemeal(p, cursor, fed):
         return succeed(p, etag, study, cursor, 0)
     piece, rest = rows[: G.batch], rows[G.batch :]
     version = study.last + 1
-    events = tuple(Event((p.id, inst, version), "delete", inst, version, row.blob, cursor[0]) for inst, _, row in piece)
+    events = tuple(
+        Event((p.id, inst, version), "delete", inst, version, garbage(row), cursor[0]) for inst, _, row in piece
+    )
     new = study._replace(
         last=version,
         live=len(rest),
@@ -424,7 +490,7 @@ def piecemeal(p, cursor, fed):
         "transaction",
         (
             ("replace", f"S:{p.study}", new, etag),
-            *(("delete", f"I:{p.study}:{inst}", None, etag_) for inst, etag_, _ in piece),
+            *removals(p.study, piece),
         ),
         (
             "commit",
@@ -521,14 +587,32 @@ def retrieve(reader, name, inst):
     return "retrieve", (reader, name, inst)
 
 
+def retrieve_original(reader, name, inst):
+    """The first stored version: the row of an updated instance names it, a row of its own describes it."""
+    _etag, row = yield ("read", f"I:{name}:{inst}")
+    if row is None:
+        yield ("answer", reader, "not found", name, 0)
+        return None
+    if row.orig is not None:
+        _etag, original = yield ("read", f"O:{name}:{inst}")
+        if original is not None and (original.blob == row.orig or off("the original that is named")):
+            row = original
+        elif not off("the original that is named"):  # replaced or deleted meanwhile
+            return "retrieve_original", (reader, name, inst)
+    found = yield ("blob get", row.blob)
+    if found is None:
+        return "retrieve_original", (reader, name, inst)
+    yield ("answer", reader, f"original {found[1]}", name, 0)
+
+
 def housekeep(position, polls):
     """Follows the feed and removes the files that its entries replaced or deleted (worst case: no grace)."""
     page = yield ("feed", position + 1)
     for position_, _, row in page:
         if isinstance(row, Entry):
             position = position_
-            if row.old is not None:
-                yield ("blob delete", row.old)
+            for old in row.old:
+                yield ("blob delete", old)
     if polls > 1:
         return "housekeep", (position, polls - 1)
 
@@ -543,7 +627,7 @@ def sweep(name, inst, blob):
         return None
     etag, study = yield ("read", f"S:{name}")
     _, row = yield ("read", f"I:{name}:{inst}")
-    if row is not None and row.blob == blob:
+    if row is not None and (row.blob == blob or (row.orig == blob and not off("named originals"))):
         return None
     if not off("fence"):
         operation = ("insert", f"S:{name}", EMPTY, None) if study is None else ("replace", f"S:{name}", study, etag)
@@ -596,6 +680,7 @@ PROGRAMS = {
         windows,
         window,
         retrieve,
+        retrieve_original,
         housekeep,
         sweep,
         tidy,

@@ -42,7 +42,25 @@ RULES = [
     Rule("grace", "sweep-new", {"losses": 0}),
     Rule("unique version", "retrieve", {"losses": 0}),
     Rule("unique version", "rebirth", {"crashes": 0}),
+    Rule("keep the original", "update-twice", {"losses": 0, "crashes": 0}),
+    Rule("end of the original", "update-ends", {"crashes": 0}),
+    Rule("operation in the row", "update-twice", {"losses": 0, "crashes": 0}),
+    Rule("made from", "update-put", {"losses": 0, "crashes": 0}),
+    Rule("named originals", "update-sweep", {"losses": 0}),
+    Rule("the original that is named", "retrieve-original", {}, "is no original"),
+    Rule("resolve lost answers", "update-twice", {"crashes": 0}),
 ]
 
 # what the paper version had, or what only the corrected one needs; everything else it lacked
-PAPER_HAD = {"guarded clear", "monotone time", "remember", "late projection"}
+PAPER_HAD = {
+    "guarded clear",
+    "monotone time",
+    "remember",
+    "late projection",
+    "keep the original",
+    "end of the original",
+    "operation in the row",
+    "made from",
+    "named originals",
+    "the original that is named",
+}

@@ -2,7 +2,7 @@
 
 from .checker import Scenario
 from .protocol import Do
-from .storage import Entry, Event, Inst, Proj, Study
+from .storage import Entry, Event, Inst, Orig, Proj, Study
 
 
 def request(name, kind, inst="i", study="s", **more):
@@ -25,6 +25,10 @@ def delete_study(name, study="s", **more):
     return request(name, "delete study", None, study, **more)
 
 
+def update(name, inst="i", study="s", by="U", **more):
+    return request(name, "update", inst, study, by=by, **more)
+
+
 def expire(name, study="s"):
     return request(name, "expire", None, study)
 
@@ -39,12 +43,25 @@ def stored(*instances, study="s", expiry=0, first=1):
         event = (f"X{k}{study}", inst)
         log.append((f"X{k}{study}", study, k, (1, 1), ((event, inst, "create", k),)))
         rows.append((f"I:{study}:{inst}", Inst(k, f"X{k}{study}")))
-        rows.append((f"F:{first - 1 + k:03d}", Entry(event, "create", inst, k, None, 1)))
+        rows.append((f"F:{first - 1 + k:03d}", Entry(event, "create", inst, k, (), 1)))
         rows.append((f"B:X{k}{study}", (0, f"X{k}{study}")))
     n = len(instances)
     rows.append((f"S:{study}", Study(n, 1, n, 1, 0, (), None, expiry, 0)))
     rows.append((f"P:{study}:1", Proj(1, True, 1, 0)))
     return {"rows": tuple(rows), "log": tuple(log)}
+
+
+def updated():
+    """A study of one instance that the operation W has updated."""
+    made = stored("i")
+    rows = dict(made["rows"])
+    rows["I:s:i"] = Inst(2, "W", "X1s", "W")
+    rows["O:s:i"] = Orig("X1s")
+    rows["B:W"] = (0, "W")
+    rows["S:s"] = Study(2, 1, 1, 1, 0, (), None, 0, 0)
+    rows["F:002"] = Entry(("W", "i"), "bulk W X1s", "i", 2, (), 1)
+    event = (("W", "i"), "i", "bulk W X1s", 2)
+    return {"rows": tuple(sorted(rows.items())), "log": (*made["log"], ("W", "s", 2, (1, 1), (event,)))}
 
 
 def emptied(study="s"):
@@ -55,7 +72,7 @@ def emptied(study="s"):
     del rows[f"I:{study}:i"]
     rows[f"S:{study}"] = Study(2, 1, 0, None, 0, (), None, 0, 0)
     rows[f"P:{study}:1"] = Proj(2, False, None, 0)
-    rows["F:002"] = Entry(("Y", "i"), "delete", "i", 2, f"X1{study}", 1)
+    rows["F:002"] = Entry(("Y", "i"), "delete", "i", 2, (f"X1{study}",), 1)
     return {"rows": tuple(sorted(rows.items())), "log": made["log"] + (("Y", study, 2, None, (gone,)),)}
 
 
@@ -66,13 +83,13 @@ def unfinished(*studies):
         ("S:o", Study(1, 1, 1, 1, 0, (), None, 0, 0)),
         ("I:o:i", Inst(1, "O")),
         ("P:o:1", Proj(1, True, 1, 0)),
-        ("F:001", Entry(("O", "i"), "create", "i", 1, None, 1)),
+        ("F:001", Entry(("O", "i"), "create", "i", 1, (), 1)),
         ("B:O", (0, "O")),
     ]
     log = [("O", "o", 1, (1, 1), (other,))]
     for study in studies:
         event = (f"X{study}", "i")
-        pending = (Event(event, "create", "i", 1, None, 0),)
+        pending = (Event(event, "create", "i", 1, (), 0),)
         rows += [
             (f"S:{study}", Study(1, 1, 1, 1, 1, pending, None, 0, 0)),
             (f"I:{study}:i", Inst(1, f"X{study}")),
@@ -387,6 +404,93 @@ SCENARIOS = [
         clock=True,
         ticks=3,
         **stored("i"),
+    ),
+    Scenario(
+        "update-put",
+        "update of an instance, a PUT over it, a repairer; one kill, one lost answer",
+        (update("U", attr=2), put("A", attr=3), REPAIR),
+        writers=("U", "A"),
+        crashes=1,
+        losses=1,
+        blobs=True,
+        **stored("i"),
+    ),
+    Scenario(
+        "update-post-delete",
+        "update of an instance, DELETE and POST of it; one lost answer",
+        (update("U", attr=2), delete("D"), post("A", attr=3)),
+        writers=("U", "A", "D"),
+        losses=1,
+        blobs=True,
+        **stored("i"),
+    ),
+    Scenario(
+        "update-again",
+        "two updates of an updated instance, housekeeping at once; one lost answer",
+        (update("U", attr=2), update("V", by="V", attr=3), ("housekeep", (1, 3))),
+        writers=("U", "V"),
+        losses=1,
+        blobs=True,
+        **updated(),
+    ),
+    Scenario(
+        "update-resumed",
+        "update of two instances in two pieces, resumed when it is killed; a PUT over one of them; one lost answer",
+        (update("U", attr=2, next=Do("U+", "update", "s", "j", attr=2, by="U")), put("A")),
+        writers=("U", "U+", "U2", "U2+", "A"),
+        crashes=1,
+        losses=1,
+        after_crash={0: update("U2", attr=2, next=Do("U2+", "update", "s", "j", attr=2, by="U"))},
+        **stored("i", "j"),
+    ),
+    Scenario(
+        "update-twice",
+        "the same step of an update carried out by two processes; one lost answer, one kill",
+        (update("U", attr=2), update("U2", attr=2), REPAIR),
+        writers=("U", "U2"),
+        losses=1,
+        crashes=1,
+        blobs=True,
+        **stored("i"),
+    ),
+    Scenario(
+        "update-ends",
+        "PUT over an updated instance, DELETE of its study, housekeeping at once; one kill",
+        (put("A", attr=2), delete_study("D"), ("housekeep", (1, 3))),
+        writers=("A", "D"),
+        crashes=1,
+        blobs=True,
+        **updated(),
+    ),
+    Scenario(
+        "update-large-delete",
+        "update of an instance, DELETE of its study, larger than a transaction; one kill, one lost answer",
+        (update("U", attr=2), delete_study("D"), REPAIR),
+        writers=("U", "D"),
+        crashes=1,
+        losses=1,
+        batch=1,
+        blobs=True,
+        **stored("i", "j"),
+    ),
+    Scenario(
+        "update-sweep",
+        "update of an instance, sweeps of its original and of the new file; four ticks; one lost answer",
+        (update("U", attr=2), ("sweep", ("s", "i", "X1s")), ("sweep", ("s", "i", "U"))),
+        writers=("U",),
+        blobs=True,
+        clock=True,
+        ticks=4,
+        losses=1,
+        **stored("i"),
+    ),
+    Scenario(
+        "retrieve-original",
+        "retrieve of the original while the instance is updated, replaced and updated again, housekeeping at once",
+        (("retrieve_original", ("R", "s", "i")), put("A", attr=2), update("U"), ("housekeep", (1, 3))),
+        writers=("A", "U"),
+        blobs=True,
+        **updated(),
     ),
     Scenario(
         "tidy",

@@ -2,14 +2,16 @@
 
 A store is a sorted tuple of (key, writes, row). A deleted row keeps its slot with row None, so that `writes`, which
 stands for the ETag, never repeats. Keys: `S:{study}` study row, `I:{study}:{instance}` instance row, `P:{study}:{created}`
-projection row, `F:{position}` feed row, `B:{blob}` blob, `C` the clock of the storage (not a row).
+projection row, `O:{study}:{instance}` row of an
+original, `F:{position}` feed row, `B:{blob}` blob, `C` the clock of the storage (not a row).
 Each operation is atomic by itself; nothing else is.
 """
 
 from collections import namedtuple
 
 Study = namedtuple("Study", "last created live attr unproj pending deleting expiry t")
-Inst = namedtuple("Inst", "version blob")
+Inst = namedtuple("Inst", "version blob orig by", defaults=(None, None))
+Orig = namedtuple("Orig", "blob")
 Proj = namedtuple("Proj", "rev shown attr t")
 Event = namedtuple("Event", "id action inst version old after t", defaults=(0,))
 Entry = namedtuple("Entry", "id action inst version old ts")

@@ -14,10 +14,13 @@ SMALL = (
     "expiry",
     "large-delete",
     "pending-full",
+    "update-ends",
+    "update-again",
+    "retrieve-original",
 )
 """Scenarios of up to some 100,000 states; all of them hold 69 million."""
 
-SMALL_RULES = ("fence", "remember", "settle on refusal", "seal")
+SMALL_RULES = ("fence", "remember", "settle on refusal", "seal", "made from", "named originals")
 
 
 def explore(*arguments: str) -> str:

@@ -8,7 +8,7 @@ from shared.composition import Services
 from shared.storage import names
 from shared.storage.primitives import Storage
 from shared.storage.records import DEFAULT_PARTITION, Action, FeedEntry, InstanceKey
-from shared.storage.rows import STUDY_ROW, instance_row, key_of_entity, study_row
+from shared.storage.rows import STUDY_ROW, InstanceRow, files_called, instance_row, key_of_entity, study_row
 from shared.storage.value_rows import forms_of, value_row
 
 
@@ -28,11 +28,15 @@ async def check_store(services: Services, storage: Storage) -> list[FeedEntry]:
     doubles = [id_ for id_, count in Counter(entry.id for entry in feed).items() if count > 1]
     assert not doubles, "no event is in it twice"
     rows = {}
+    originals = {}
     async for entity in storage.query(names.INDEX):
         if entity.row == STUDY_ROW:
             assert not study_row(entity).dirty, f"nothing is left open: {study_row(entity)}"
         elif entity.row.startswith("instance|"):
             rows[key_of_entity(entity)] = instance_row(entity)
+        elif entity.row.startswith("first|"):
+            originals[key_of_entity(entity)] = instance_row(entity)
+    await _check_files(storage, feed, rows, originals)
     newest: dict[InstanceKey, FeedEntry] = {}
     for entry in feed:
         before = newest.get(entry.key)
@@ -54,6 +58,21 @@ async def check_store(services: Services, storage: Storage) -> list[FeedEntry]:
     if storage.value_rows:
         await check_value_rows(storage)
     return feed
+
+
+async def _check_files(
+    storage: Storage,
+    feed: list[FeedEntry],
+    rows: dict[InstanceKey, InstanceRow],
+    originals: dict[InstanceKey, InstanceRow],
+) -> None:
+    named = {file for key, row in rows.items() for file, _ in files_called(row.garbage, key)}
+    there = {item.name async for item in storage.list_blobs(names.DICOM)}
+    assert named <= there, "every file that a row names is there"
+    wrong = {file for entry in feed for file, _ in files_called(entry.old, entry.key)} & named
+    assert not wrong, "none of them is called garbage"
+    updated = {key: row.original for key, row in rows.items() if row.original}
+    assert updated == {key: row.called for key, row in originals.items()}, "originals have rows, and nothing else has"
 
 
 async def check_value_rows(storage: Storage) -> None:

@@ -25,7 +25,14 @@ from shared.storage.primitives import (
     Storage,
     Unanswered,
 )
-from shared.storage.records import DEFAULT_PARTITION, InstanceKey, NewInstance, Outcome
+from shared.storage.records import (
+    DEFAULT_PARTITION,
+    InstanceKey,
+    NewInstance,
+    Outcome,
+    UpdatedInstance,
+    UpdateOutcome,
+)
 
 T = TypeVar("T")
 
@@ -247,21 +254,36 @@ class Process:
         expires: Ticks | None = None,
     ) -> Outcome:
         """POST, or PUT with `replace`, of an instance whose patient has this name."""
-        key = InstanceKey(DEFAULT_PARTITION, study, series, instance)
         began = self.clock()
-        file = await self.services.files.upload(key, f"{self.name} {instance} {name}".encode())
+        new = await self._new(InstanceKey(DEFAULT_PARTITION, study, series, instance), name)
+        outcomes = await self.services.committer.store([new], replace=replace, expires=expires, began=began)
+        return outcomes[0]
+
+    async def _new(self, key: InstanceKey, name: str) -> NewInstance:
+        file = await self.services.files.upload(key, f"{self.name} {key.instance} {name}".encode())
         attributes = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]}} if name else {}
-        new = NewInstance(
+        return NewInstance(
             key=key,
             file=file,
             size=10,
             transfer_syntax="1.2.840.10008.1.2.1",
             study_attributes=attributes,
             series_attributes={"00080060": {"vr": "CS", "Value": ["CT"]}},
-            metadata=b'{"00080018":{"vr":"UI","Value":["%s"]}}' % instance.encode(),
+            metadata=b'{"00080018":{"vr":"UI","Value":["%s"]}}' % key.instance.encode(),
         )
-        outcomes = await self.services.committer.store([new], replace=replace, expires=expires, began=began)
-        return outcomes[0]
+
+    async def update(self, *instances: str, name: str = "", operation: str = "") -> list[UpdateOutcome]:
+        """Bulk update of instances of a study, by default all that are there, by the operation of this process or
+        another: as that carries out its step, those that it has done already left out."""
+        began = self.clock()
+        operation = operation or self.name
+        found = await self.services.index.instances(DEFAULT_PARTITION, "1.2")
+        items = [
+            UpdatedInstance(await self._new(each.key, name), each.file, operation)
+            for each in found
+            if each.operation != operation and (not instances or each.key.instance in instances)
+        ]
+        return await self.services.committer.update((DEFAULT_PARTITION, "1.2"), items, began=began)
 
     async def delete(self, instance: str | None = None, *, study: str = "1.2", series: str | None = None) -> None:
         if instance is not None and series is None:
