@@ -95,6 +95,13 @@ def _declared(value: bytes) -> CharacterSet | None:
     )
 
 
+def codecs_of(value: bytes) -> list[str | None]:
+    """The codecs of the terms of a value of (0008,0005): None for terms that nobody knows, and for the default
+    repertoire, which has nothing beyond ASCII."""
+    terms = [_corrected(term) for term in value.decode("latin-1").rstrip(" \0").split("\\")]
+    return [_ALONE.get(term) or (None if term.endswith("IR 6") else _codec(term)) for term in terms]
+
+
 def _corrected(term: str) -> str:
     """`ISO IR nnn` and `ISO-IR nnn` are common slips for `ISO_IR nnn`."""
     term = term.strip(" ")

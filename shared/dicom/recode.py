@@ -6,6 +6,7 @@ their VR has, implicit ones get the VR that the dictionaries know.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from struct import pack
 
 from .byte_order import swapped
 from .implicit_vr import Scope
@@ -31,20 +32,22 @@ _WIDTHS = {
 """Bytes of one value where their order matters."""
 
 
-def explicit_header(tag: int, vr: bytes, length: int) -> bytes:
-    """The header of an element in Explicit VR Little Endian."""
+def element_header(tag: int, vr: bytes, length: int, encoding: Encoding = EXPLICIT_LITTLE) -> bytes:
+    """The header of an element; `length` must have the room that its VR leaves for it, 16 or 32 bits."""
+    if encoding.implicit:
+        return _tag(tag, encoding) + pack(encoding.order + "L", length)
     if vr in LONG_FORM:
-        return _tag(tag) + vr + b"\0\0" + length.to_bytes(4, "little")
-    return _tag(tag) + vr + length.to_bytes(2, "little")
+        return _tag(tag, encoding) + vr + b"\0\0" + pack(encoding.order + "L", length)
+    return _tag(tag, encoding) + vr + pack(encoding.order + "H", length)
 
 
-def item_header(length: int) -> bytes:
-    """The header of an item or fragment in little endian encodings."""
-    return _tag(ITEM) + length.to_bytes(4, "little")
+def item_header(length: int, encoding: Encoding = EXPLICIT_LITTLE) -> bytes:
+    """The header of an item or fragment."""
+    return _tag(ITEM, encoding) + pack(encoding.order + "L", length)
 
 
 def sequence_delimiter() -> bytes:
-    """What closes a sequence of undefined length."""
+    """What closes a sequence of undefined length in little endian encodings."""
     return _tag(SEQUENCE_END) + bytes(4)
 
 
@@ -85,7 +88,7 @@ class Recoder:
     def put(self, tag: int, vr: bytes, value: bytes) -> None:
         """Writes a top-level element with another value."""
         self._begin(tag)
-        self._out += explicit_header(tag, vr, len(value)) + value
+        self._out += element_header(tag, vr, len(value)) + value
 
     def pass_over(self, tag: int, size: int) -> None:
         """Leaves an element of `size` bytes, which comes next, to somebody else: what follows may be written apart."""
@@ -127,7 +130,7 @@ class Recoder:
     def _element(self, element: Element, encoding: Encoding, scope: Scope, stack: list[_Open]) -> None:
         vr = element.vr or scope.vr(element.tag)
         if vr == b"SQ" or not element.defined:
-            self._out += explicit_header(element.tag, b"SQ", 0)[:-4]
+            self._out += element_header(element.tag, b"SQ", 0)[:-4]
             rest = items(self._buffer, element, encoding)
             inside = item_encoding(element, encoding)
             stack.append(_Open(rest, False, inside, scope, self._length(element.defined)))
@@ -138,7 +141,7 @@ class Recoder:
         scope.note(element.tag, value)
         if len(value) > 0xFFFF and vr not in LONG_FORM:
             vr = b"UN"  # PS3.5 6.2.2: the length has no room
-        self._out += explicit_header(element.tag, vr, len(value)) + value
+        self._out += element_header(element.tag, vr, len(value)) + value
 
     def _length(self, defined: bool) -> int | None:
         """Writes room for a length; where it is, or None for an undefined one."""
@@ -153,5 +156,5 @@ class Recoder:
             self._out[closed.length_at - 4 : closed.length_at] = length.to_bytes(4, "little")
 
 
-def _tag(tag: int) -> bytes:
-    return (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little")
+def _tag(tag: int, encoding: Encoding = EXPLICIT_LITTLE) -> bytes:
+    return pack(encoding.order + "HH", tag >> 16, tag & 0xFFFF)

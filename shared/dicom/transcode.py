@@ -14,7 +14,7 @@ from .image_file import ImageFile, reading
 from .native_frames import frame_of
 from .part10 import file_beginning
 from .pixels import Undecodable
-from .recode import Recoder, explicit_header, item_header, sequence_delimiter
+from .recode import Recoder, element_header, item_header, sequence_delimiter
 from .scan import PIXEL_DATA, UNDEFINED, Element, elements
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
@@ -144,7 +144,7 @@ def _write_value(vr: bytes, size: int, pieces: Iterable[bytes | memoryview], out
     """Native Pixel Data of `size` bytes."""
     if size > _MOST_BYTES:
         raise Undecodable(f"pixel data of {size} bytes")
-    out.write(explicit_header(PIXEL_DATA, vr, size + size % 2))
+    out.write(element_header(PIXEL_DATA, vr, size + size % 2))
     for piece in pieces:
         out.write(piece)
     out.write(bytes(size % 2))
@@ -152,7 +152,7 @@ def _write_value(vr: bytes, size: int, pieces: Iterable[bytes | memoryview], out
 
 def _write_fragments(codestreams: Iterable[bytes], count: int, out: Output) -> None:
     """Encapsulated Pixel Data, a fragment for each frame, with a Basic Offset Table (PS3.5 A.4)."""
-    out.write(explicit_header(PIXEL_DATA, b"OB", UNDEFINED))
+    out.write(element_header(PIXEL_DATA, b"OB", UNDEFINED))
     out.write(item_header(4 * count))
     table = out.tell()
     out.write(bytes(4 * count))

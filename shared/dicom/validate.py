@@ -82,15 +82,15 @@ def _fault(tag: int, vr: str, value: bytes, characters: CharacterSet) -> str | N
     """The fault of one element, after a closer look: of its content, else of the number of its values."""
     rule = RULES.get(vr)
     if rule is None:
-        return _multiplicity_fault(tag, vr, len(value) // WIDTHS[vr])
+        return multiplicity_fault(tag, vr, len(value) // WIDTHS[vr])
     texts = value_texts(vr, value, characters)
     for text in texts.values:
         if reason := rule.fault(text):
-            return _content(text, vr, reason)
-    return None if texts.joined else _multiplicity_fault(tag, vr, len(texts.values))
+            return content_fault(text, vr, reason)
+    return None if texts.joined else multiplicity_fault(tag, vr, len(texts.values))
 
 
-def _multiplicity_fault(tag: int, vr: str, count: int) -> str | None:
+def multiplicity_fault(tag: int, vr: str, count: int) -> str | None:
     """Too few or too many values for an attribute of the dictionary (PS3.5 6.4; STO-72)."""
     entry = None if tag & 0x10000 else dictionary.entry(tag)
     if entry is None or not count:
@@ -99,8 +99,8 @@ def _multiplicity_fault(tag: int, vr: str, count: int) -> str | None:
     if least <= count <= most:
         return None
     element = f"{tag_text(tag)} {vr} {entry[2]}"
-    return _content(element, vr, f"Number of items {count} does not match ValueMultiplicity {text}")
+    return content_fault(element, vr, f"Number of items {count} does not match ValueMultiplicity {text}")
 
 
-def _content(value: str, vr: str, reason: str) -> str:
+def content_fault(value: str, vr: str, reason: str) -> str:
     return f'Content "{value}" does not validate VR {vr}: {reason}'

@@ -10,7 +10,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
 from shared.dicom.header_values import HeaderValues
-from shared.dicom.recode import Recoder, explicit_header, item_header, sequence_delimiter
+from shared.dicom.recode import Recoder, element_header, item_header, sequence_delimiter
 from shared.dicom.scan import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -92,7 +92,7 @@ def test_values(encoding: Encoding) -> None:
 @pytest.mark.parametrize("text", ["abc", "nan", "inf", "1e999", ""])
 def test_no_number(text: str) -> None:
     """RET-87: what is no finite number is none"""
-    content = explicit_header(0x00281050, b"DS", len(text)) + text.encode()
+    content = element_header(0x00281050, b"DS", len(text)) + text.encode()
     assert HeaderValues(content, 0, len(content), EXPLICIT_LITTLE).number(0x00281050) is None
 
 
@@ -100,7 +100,7 @@ def test_unknown_sequence() -> None:
     """RET-37: the items of a UN of undefined length are implicit little endian, and become a sequence"""
     element = b"\x10\x00\x20\x00" + (2).to_bytes(4, "little") + b"ID"
     item = item_header(len(element)) + element
-    content = explicit_header(0x00091010, b"UN", UNDEFINED) + item + sequence_delimiter()
+    content = element_header(0x00091010, b"UN", UNDEFINED) + item + sequence_delimiter()
     [found] = elements(content, 0, len(content), EXPLICIT_LITTLE)
     assert found.next == len(content)
     values = HeaderValues(content, 0, len(content), EXPLICIT_LITTLE).item(0x00091010)
@@ -122,7 +122,7 @@ def test_cut_off(encoding: Encoding) -> None:
 def test_depth() -> None:
     """RET-34, STO-69: a million levels are walked without recursion"""
     levels = 300_000
-    head = explicit_header(0x00400275, b"SQ", UNDEFINED) + item_header(UNDEFINED)
+    head = element_header(0x00400275, b"SQ", UNDEFINED) + item_header(UNDEFINED)
     content = head * levels + b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0" * levels
     began = time.perf_counter()
     [sequence] = elements(content, 0, len(content), EXPLICIT_LITTLE)
