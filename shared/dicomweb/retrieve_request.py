@@ -1,4 +1,4 @@
-"""Frame numbers and quality, as paths and query strings have them (RET-40, RET-41, RET-81, RET-82)."""
+"""Frame numbers, quality and version that requests ask for (RET-40, RET-41, RET-81, RET-82, RET-110)."""
 
 import re
 
@@ -59,6 +59,11 @@ def require_quality(quality: int) -> None:
     """Raises `InvalidRequest` outside 1 to 100 (RET-81)."""
     if quality not in _QUALITIES:
         raise InvalidRequest("Image quality must be between 1 and 100 inclusive")
+
+
+def wants_original(header: str | None) -> bool:
+    """Whether the value of `msdicom-request-original` asks for the version that was stored (RET-110)."""
+    return header is not None and header.strip().lower() == "true"
 
 
 def _integer(text: str) -> int | None:

@@ -119,13 +119,20 @@ def _search(summary: str, resource: Resource) -> Description:
 # -- retrieve
 
 
-def _retrieve(summary: str, *types: str) -> Description:
+_FIRST_VERSION = Parameter(
+    "msdicom-request-original",
+    "`true`: of instances that a bulk update has changed, the version that was stored",
+    place="header",
+)
+
+
+def _retrieve(summary: str, *types: str, versions: bool = True) -> Description:
     answers = {
         "200": Answer("Here it is.", dict.fromkeys(types, _BYTES)),
         "404": _NOT_FOUND,
         "406": Answer("No type that Accept names can be given, or the pixels cannot be converted."),
     }
-    return Description(summary, answers, details=_ORIGINAL)
+    return Description(summary, answers, (_FIRST_VERSION,) if versions else (), details=_ORIGINAL)
 
 
 _PARTS_OF_DICOM = f'{RELATED}; type="{DICOM}"; transfer-syntax=*'
@@ -141,7 +148,7 @@ def _metadata(summary: str) -> Description:
         "406": _NOT_ACCEPTABLE,
     }
     known = Parameter("If-None-Match", "The ETag of an earlier answer", place="header")
-    return Description(summary, answers, (known,))
+    return Description(summary, answers, (known, _FIRST_VERSION))
 
 
 def _picture(summary: str) -> Description:
@@ -221,7 +228,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "GET /studies/{study}": _retrieve("Retrieve a study", _PARTS_OF_DICOM),
     "GET /studies/{study}/series/{series}": _retrieve("Retrieve a series", _PARTS_OF_DICOM),
     f"GET {INSTANCE}": _retrieve("Retrieve an instance", f"{DICOM}; transfer-syntax=*", _PARTS_OF_DICOM),
-    f"GET {INSTANCE}/frames/{{frames}}": _retrieve("Retrieve frames", _PARTS_OF_OCTETS, f"{OCTETS}; transfer-syntax=*"),
+    f"GET {INSTANCE}/frames/{{frames}}": _retrieve(
+        "Retrieve frames", _PARTS_OF_OCTETS, f"{OCTETS}; transfer-syntax=*", versions=False
+    ),
     "GET /studies/{study}/metadata": _metadata("Retrieve the metadata of a study"),
     "GET /studies/{study}/series/{series}/metadata": _metadata("Retrieve the metadata of a series"),
     f"GET {INSTANCE}/metadata": _metadata("Retrieve the metadata of an instance"),

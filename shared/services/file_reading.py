@@ -37,11 +37,12 @@ class FileChunk:
 
 
 class FileReader:
-    """Files by the rows that name them."""
+    """Files by the rows that name them; of updated instances the latest version, or the `original`."""
 
-    def __init__(self, index: Index, files: Files) -> None:
+    def __init__(self, index: Index, files: Files, *, original: bool = False) -> None:
         self._index = index
         self._files = files
+        self._original = original
 
     async def current(self, record: InstanceRecord, read: Callable[[InstanceRecord], Awaitable[T]]) -> T | None:
         """What `read` gives for the record, or for the one in its place; None if the instance is gone meanwhile.
@@ -54,6 +55,8 @@ class FileReader:
                 return await read(record)
             except BlobMissing:
                 now = await self._index.instance(record.key)
+                if now is not None and self._original:
+                    now = await self._index.original(now)
                 if now is None:
                     return None
                 if now.file == record.file:

@@ -1,8 +1,8 @@
 """Retrieving studies, series and instances (PS3.18 10.4; RET-02 to RET-38).
 
 Everything that can be refused is refused before a first byte is given away; then bytes pass through as storage
-delivers them. Requests for the original version of an updated instance (RET-110) will differ from what is here in the
-row that they start from, and in nothing else.
+delivers them. Requests for the original version of an updated instance (RET-110) differ in the row that they start
+from, and in nothing else.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -20,16 +20,18 @@ from .file_reading import FileReader
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What retrieval works with. Files above `transcode_limit` bytes are neither transcoded nor rendered."""
+    """What retrieval works with. Files above `transcode_limit` bytes are neither transcoded nor rendered; `original`
+    asks for the versions that were stored, before any bulk update."""
 
     index: Index
     files: Files
     codecs: Codecs
     transcode_limit: int
+    original: bool = False
 
     @property
     def reader(self) -> FileReader:
-        return FileReader(self.index, self.files)
+        return FileReader(self.index, self.files, original=self.original)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ async def find_instances(
 ) -> Sequence[InstanceRecord]:
     """The instances of a study or series in the order of their versions (RET-28); raises `NotFound` (RET-03)."""
     records = await source.index.instances(partition, study, series)
+    if source.original:
+        records = await source.index.originals(records)
     if not records:
         raise NotFound.resource("study" if series is None else "series")
     return records
@@ -63,6 +67,8 @@ async def find_instances(
 async def find_instance(source: Source, key: InstanceKey) -> InstanceRecord:
     """One instance; raises `NotFound` (RET-03, RET-04)."""
     record = await source.index.instance(key)
+    if record is not None and source.original:
+        record = await source.index.original(record)
     if record is None:
         raise NotFound.resource("instance")
     return record

@@ -18,26 +18,34 @@ CHUNK_SIZE = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What was found at one level; `etag` names this state of it (RET-75)."""
+    """What was found at one level, of the latest versions or of the originals; `etag` names this state of it (RET-75),
+    by the latest versions in either case (RET-114)."""
 
     etag: str
     records: Sequence[InstanceRecord]
+    original: bool = False
 
 
-async def find_metadata(index: Index, partition: str, study: str, series: str | None = None) -> Metadata:
+async def find_metadata(
+    index: Index, partition: str, study: str, series: str | None = None, *, original: bool = False
+) -> Metadata:
     """The metadata of a study or series; raises `NotFound` (RET-70)."""
     records = await index.instances(partition, study, series, metadata=True)
+    etag = f"{max((record.version for record in records), default=0)}-{len(records)}"
+    if original:
+        records = await index.originals(records, metadata=True)
     if not records:
         raise NotFound.resource("study" if series is None else "series")
-    return Metadata(f"{max(record.version for record in records)}-{len(records)}", records)
+    return Metadata(etag, records, original)
 
 
-async def find_instance_metadata(index: Index, key: InstanceKey) -> Metadata:
+async def find_instance_metadata(index: Index, key: InstanceKey, *, original: bool = False) -> Metadata:
     """The metadata of one instance; raises `NotFound` (RET-70)."""
-    record = await index.instance(key, metadata=True)
-    if record is None:
+    latest = await index.instance(key, metadata=True)
+    record = await index.original(latest, metadata=True) if original and latest else latest
+    if latest is None or record is None:
         raise NotFound.resource("instance")
-    return Metadata(str(record.version), [record])
+    return Metadata(str(latest.version), [record], original)
 
 
 async def metadata_array(index: Index, metadata: Metadata) -> AsyncGenerator[bytes]:
@@ -49,7 +57,7 @@ async def metadata_array(index: Index, metadata: Metadata) -> AsyncGenerator[byt
     size = 0
     first = True
     for record in metadata.records:
-        content = await _object(index, record)
+        content = await _object(index, record, metadata.original)
         if content is None:
             continue
         gathered += [content] if first else [b",", content]
@@ -63,7 +71,7 @@ async def metadata_array(index: Index, metadata: Metadata) -> AsyncGenerator[byt
     yield b"".join(gathered)
 
 
-async def _object(index: Index, record: InstanceRecord) -> bytes | None:
+async def _object(index: Index, record: InstanceRecord, original: bool) -> bytes | None:
     """The DICOM JSON object of an instance; that of the version in its place if it was replaced (rule 31)."""
     found: InstanceRecord | None = record
     while found is not None:
@@ -71,6 +79,8 @@ async def _object(index: Index, record: InstanceRecord) -> bytes | None:
             return await index.metadata(found)
         except BlobMissing:
             before, found = found, await index.instance(record.key, metadata=True)
+            if found is not None and original:
+                found = await index.original(found, metadata=True)
             if found is not None and found.file == before.file:
                 raise
     return None

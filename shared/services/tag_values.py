@@ -55,7 +55,7 @@ async def index_instances(
 ) -> list[tuple[InstanceKey, ExtendedQueryTag, str]]:
     """Writes the values of instances that are stored already; returns those that cannot be indexed, and why.
 
-    An instance that is replaced or deleted meanwhile is left to whoever does so.
+    An instance that is deleted meanwhile has none; one that is changed is read again, as an update keeps its values.
     """
     studies: dict[tuple[str, str], list[tuple[Visited, TagValues]]] = {}
     faults: list[tuple[InstanceKey, ExtendedQueryTag, str]] = []
@@ -66,7 +66,9 @@ async def index_instances(
 
     async def of_study(study: tuple[str, str]) -> None:
         found = studies[study]
-        await tagged.write([(visited, values.instance) for visited, values in found if values.instance])
+        left = found
+        while changed := await tagged.write([(seen, values.instance) for seen, values in left if values.instance]):
+            left = [(seen, tag_values(tags, seen.metadata)[0]) for seen in await tagged.of_instances(changed)]
         of_rows = _study_values(found)
         if not of_rows.nothing:
             await write(*study, of_rows)

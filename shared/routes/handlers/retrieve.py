@@ -13,6 +13,7 @@ from ...dicomweb.retrieve_request import (
     requested_quality,
     require_positive,
     require_quality,
+    wants_original,
 )
 from ...dicomweb.segmented_response import SegmentedResponse
 from ...errors import InvalidRequest, NotAcceptable
@@ -42,7 +43,7 @@ async def retrieve_instance(call: Call) -> Response:
     """One instance, in a part or as it is."""
     key = _key(call)
     choice = accept.negotiate(_accept(call), accept.SINGLE_OBJECT)
-    source = _source(call)
+    source = _source(call, original=_wants_original(call))
     record = await retrieve.find_instance(source, key)
     return _file_response(choice, await retrieve.retrieve_file(source, record, choice.transfer_syntax))
 
@@ -64,23 +65,20 @@ async def retrieve_frames(call: Call) -> Response:
 async def study_metadata(call: Call) -> Response:
     """Metadata of all instances of a study."""
     _require_dicom_json(call)
-    study = call.uid("study")
-    found = await retrieve_metadata.find_metadata(call.services.index, call.partition, study)
-    return await _metadata_response(call, found)
+    return await _all_metadata(call, call.uid("study"), None)
 
 
 async def series_metadata(call: Call) -> Response:
     """Metadata of all instances of a series."""
     _require_dicom_json(call)
-    study, series = call.uid("study"), call.uid("series")
-    found = await retrieve_metadata.find_metadata(call.services.index, call.partition, study, series)
-    return await _metadata_response(call, found)
+    return await _all_metadata(call, call.uid("study"), call.uid("series"))
 
 
 async def instance_metadata(call: Call) -> Response:
     """Metadata of one instance."""
     _require_dicom_json(call)
-    found = await retrieve_metadata.find_instance_metadata(call.services.index, _key(call))
+    key, original = _key(call), _wants_original(call)
+    found = await retrieve_metadata.find_instance_metadata(call.services.index, key, original=original)
     return await _metadata_response(call, found)
 
 
@@ -96,7 +94,7 @@ async def rendered_frame(call: Call) -> Response:
 
 async def _all_instances(call: Call, study: str, series: str | None) -> Response:
     choice = accept.negotiate(_accept(call), accept.OBJECTS)
-    source = _source(call)
+    source = _source(call, original=_wants_original(call))
     records = await retrieve.find_instances(source, call.partition, study, series)
     if len(records) == 1:
         return _file_response(choice, await retrieve.retrieve_file(source, records[0], choice.transfer_syntax))
@@ -156,6 +154,13 @@ async def _joined(first: bytes, following: AsyncGenerator[bytes]) -> AsyncGenera
         yield content
 
 
+async def _all_metadata(call: Call, study: str, series: str | None) -> Response:
+    found = await retrieve_metadata.find_metadata(
+        call.services.index, call.partition, study, series, original=_wants_original(call)
+    )
+    return await _metadata_response(call, found)
+
+
 async def _metadata_response(call: Call, found: Metadata) -> Response:
     headers = {"ETag": found.etag}
     asked = call.request.headers.get("if-none-match", "").lower()
@@ -191,6 +196,10 @@ def _key(call: Call) -> InstanceKey:
     return InstanceKey(call.partition, call.uid("study"), call.uid("series"), call.uid("instance"))
 
 
-def _source(call: Call) -> Source:
+def _wants_original(call: Call) -> bool:
+    return wants_original(call.request.headers.get("msdicom-request-original"))
+
+
+def _source(call: Call, *, original: bool = False) -> Source:
     services = call.services
-    return Source(services.index, services.files, services.codecs, services.settings.transcode_limit_bytes)
+    return Source(services.index, services.files, services.codecs, services.settings.transcode_limit_bytes, original)
