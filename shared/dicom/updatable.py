@@ -20,6 +20,8 @@ UPDATABLE: Mapping[int, str] = {
 }  # fmt: skip
 """VR by tag."""
 
+VRS = frozenset(UPDATABLE.values())
+
 MOST_BYTES = 0xFFFE
 """Of one element: its length takes 16 bits in explicit encodings, whatever VR of these it has."""
 
@@ -41,7 +43,7 @@ def value_text(vr: str, value: Any) -> str | None:
     return None
 
 
-def changed_text(vr: str, values: list[str]) -> str:
+def changed_text(values: list[str]) -> str:
     """What an element holds that has these values."""
     return "\\".join(values).rstrip(" ") if any(values) else ""
 
@@ -64,7 +66,7 @@ def update_fault(tag: int, vr: str, values: list[str]) -> str | None:
             return comment(tag, content_fault(value, expected, reason))
     if given and (reason := multiplicity_fault(tag, expected, len(values))):
         return comment(tag, reason)
-    if len(changed_text(expected, values).encode()) > MOST_BYTES:
+    if len(changed_text(values).encode()) > MOST_BYTES:
         return comment(tag, f"The values take more than {MOST_BYTES} bytes")
     return None
 

@@ -4,14 +4,29 @@ import re
 from typing import Any
 
 import orjson
+from starlette.requests import Request
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, TooLarge, UnsupportedMediaType
+from .content_type import parse_content_type
 
 MALFORMED = "The syntax of the request body is invalid."
 
 # What is not closed reaches to the end: each pattern goes over the text once, whatever it is.
 _STRINGS_AND_COMMENTS = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _STRINGS_AND_TRAILING_COMMAS = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|,(?=\s*[\]}])', re.DOTALL)
+
+
+async def json_body(request: Request, most: int) -> bytes:
+    """The body of a request that has to be JSON (415 otherwise); raises `TooLarge` for more than `most` bytes."""
+    content_type = parse_content_type(request.headers.get("content-type", ""))
+    if content_type is None or content_type.type not in ("application/json", "text/json"):
+        raise UnsupportedMediaType
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise TooLarge(most)
+    return bytes(body)
 
 
 def read_json(body: bytes) -> Any:

@@ -77,7 +77,8 @@ class Route:
     """One row of a route table: `path` is below the version segment, with `{placeholders}`.
 
     `audit` is the action's name of PLT-46, empty for what is no action of the API. `action` is the permission that it
-    needs (PLT-42), empty for what is open to everybody in every mode (PLT-37).
+    needs (PLT-42), empty for what is open to everybody in every mode (PLT-37). `versions` are the versions of the API
+    that have the route, by default all.
     """
 
     method: str
@@ -85,3 +86,8 @@ class Route:
     handler: Handler
     audit: str
     action: str = "read"
+    versions: tuple[str, ...] = ()
+
+    def served_in(self, version: str) -> bool:
+        """Whether a version of the API has it; `version` is the canonical segment, empty on paths without one."""
+        return not self.versions or version in self.versions

@@ -35,6 +35,10 @@ _NO_CONTENT = Answer("Nothing.")
 _BAD = Answer("The request is at fault; the text says how.", {TEXT: _STRING})
 _NOT_FOUND = Answer("There is none.")
 _NOT_ACCEPTABLE = Answer("No type that Accept names can be given.")
+_REFUSED = Answer(
+    "The request is at fault: the text says how, or a data set has a comment on each attribute that is refused.",
+    {TEXT: _STRING, JSON: _DATASET},
+)
 _CONFLICT = Answer("The state of the resource forbids it.", {TEXT: _STRING})
 _TOO_LARGE = Answer("Larger than the limit.")
 _UNSUPPORTED = Answer("The Content-Type is not served.")
@@ -217,6 +221,12 @@ INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 DESCRIPTIONS: Mapping[str, Description] = {
     "POST /studies": _store("Store instances", _MULTIPART),
     "POST /studies/{study}": _store("Store instances of one study", _MULTIPART),
+    "POST /studies/$bulkUpdate": Description(
+        "Update attributes of all instances of studies",
+        {"202": _OPERATION_STARTED, "400": _REFUSED, "409": _CONFLICT, "413": _TOO_LARGE, "415": _UNSUPPORTED},
+        body={JSON: reference("BulkUpdate")},
+        details="At most 50 studies. Patient and study attributes outside of sequences may be changed.",
+    ),
     "PUT /studies": _store("Store or replace instances", _REPLACES),
     "PUT /studies/{study}": _store("Store or replace instances of one study", _REPLACES),
     "GET /studies": _search("Search for studies", STUDIES),

@@ -26,7 +26,7 @@ from .authentication import identify
 from .call import Call, Route
 from .cors import cors_policy
 from .request_log import log_request, raw_path
-from .route_table import RouteGroup, path_segments
+from .route_table import Pattern, RouteGroup, path_segments
 from .versions import SUPPORTED, is_version, served_version
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -106,9 +106,7 @@ async def _answer(group: RouteGroup, request: Request, exchange: Exchange) -> Re
         exchange.headers[VERSIONS_HEADER] = SUPPORTED
         if version is None:
             return unsupported_version(request_url(request, settings().public_url))
-    route = pattern.routes.get(request.method)
-    if route is None:
-        raise MethodNotAllowed(pattern.routes)
+    route = _route(pattern, request.method, version or "")
     call = Call(
         request=request,
         opened=None,
@@ -123,6 +121,15 @@ async def _answer(group: RouteGroup, request: Request, exchange: Exchange) -> Re
     if not pattern.standalone:
         call.opened = await composition.services()
     return await route.handler(call)
+
+
+def _route(pattern: Pattern, method: str, version: str) -> Route:
+    """The route of a method; raises `MethodNotAllowed`, or `NotFound` for a path that this version does not have."""
+    route = pattern.routes.get(method)
+    if route is not None and route.served_in(version):
+        return route
+    allowed = [other for other, each in pattern.routes.items() if each.served_in(version)]
+    raise MethodNotAllowed(allowed) if allowed else NotFound
 
 
 async def _admit(call: Call, route: Route, exchange: Exchange) -> None:

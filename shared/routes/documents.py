@@ -135,6 +135,8 @@ def operations(version: str) -> Iterator[Operation]:
     """Every operation that this version of the API has, as its route table has it."""
     for group in (*GROUPS, GROUP):
         for route in group.routes:
+            if not route.served_in(version):
+                continue
             yield Operation(
                 method=route.method,
                 path=f"/{version}{route.path}" if group.versioned else route.path.replace(VERSION, f"/{version}"),

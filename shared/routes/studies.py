@@ -1,11 +1,11 @@
-"""Paths that begin with `/studies`: store, retrieve, search below a study, delete."""
+"""Paths that begin with `/studies`: store, retrieve, search below a study, delete, bulk update."""
 
 import azure.functions as func
 
 from ..web_extension import Request, Response
 from .call import Route
 from .dispatch import METHODS, dispatch
-from .handlers import delete, retrieve, search, store
+from .handlers import bulk_update, delete, retrieve, search, store
 from .route_table import RouteGroup
 
 STUDY = "/studies/{study}"
@@ -16,6 +16,7 @@ GROUP = RouteGroup(
     "studies",
     (
         Route("POST", "/studies", store.store_instances, "store", "write"),
+        Route("POST", "/studies/$bulkUpdate", bulk_update.update_studies, "update-study", "write", ("v2",)),
         Route("POST", STUDY, store.store_instances, "store", "write"),
         Route("PUT", "/studies", store.upsert_instances, "store", "write"),
         Route("PUT", STUDY, store.upsert_instances, "store", "write"),

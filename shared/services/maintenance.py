@@ -8,7 +8,7 @@ from ..errors import Unavailable
 from ..storage.repair import open_or_expired_studies
 from ..storage.workitem_garbage import WorkitemGarbage
 from .extended_query_tags import forget_gone_errors
-from .reindex import resume_stalled
+from .operation_steps import resume_stalled
 
 if TYPE_CHECKING:
     from ..composition import Services

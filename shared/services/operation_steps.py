@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from .reindex import REINDEX, fail_reindex, run_reindex_step
+from ..storage.operations import Operation
+from .bulk_update import active_update, fail_update, run_update_step
+from .operation_progress import resume_if_stalled
+from .reindex import REINDEX, active_reindex, fail_reindex, run_reindex_step
+from .update_progress import UPDATE
 
 if TYPE_CHECKING:
     from ..composition import Services
@@ -17,13 +21,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OperationKind:
-    """`step` carries an operation on and sends the message for the step after it; `fail` ends it with a reason."""
+    """`step` carries an operation on and sends the message for the step after it; `fail` ends it with a reason;
+    `active` is the one of its kind that is under way: of each there is one at a time."""
 
     step: Callable[["Services", str], Awaitable[None]]
     fail: Callable[["Services", str, str], Awaitable[None]]
+    active: Callable[["Services"], Awaitable[Operation | None]]
 
 
-KINDS = {REINDEX: OperationKind(run_reindex_step, fail_reindex)}
+KINDS = {
+    REINDEX: OperationKind(run_reindex_step, fail_reindex, active_reindex),
+    UPDATE: OperationKind(run_update_step, fail_update, active_update),
+}
 """By the type that messages and operations carry (OPS-03)."""
 
 
@@ -40,6 +49,14 @@ async def give_up(services: "Services", message: str) -> None:
         kind, id_ = named
         log.error("Operation %s failed again and again; it is given up.", id_)
         await kind.fail(services, id_, "The operation failed repeatedly and was given up.")
+
+
+async def resume_stalled(services: "Services") -> None:
+    """Carries on whatever was left lying."""
+    for kind in KINDS.values():
+        operation = await kind.active(services)
+        if operation is not None:
+            await resume_if_stalled(services, operation)
 
 
 def _named(message: str) -> tuple[OperationKind, str] | None:

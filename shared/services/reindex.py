@@ -12,15 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
-
-from ..clock import SECOND
-from ..storage import names
 from ..storage.extended_query_tags import ExtendedQueryTag, ExtendedQueryTags, TagError, TagSet, TagStatus
 from ..storage.operations import Operation, Operations, OperationStatus
 from ..storage.primitives import EntityChanged
 from ..storage.records import InstanceKey
 from ..storage.tag_indexing import START, TagIndexing
+from .operation_progress import save, send, step_end
 from .tag_values import index_instances
 
 if TYPE_CHECKING:
@@ -31,15 +28,8 @@ REINDEX = "reindex"
 START_DELAY = 2.0
 """Seconds between the new tags and the first step; longer than a process trusts what it knows of the tags."""
 
-STEP_SECONDS = 4.0
-"""How long one step goes on; less than a message stays invisible to others."""
-
 PAGE = 100
 """Instances between two writes of the operation."""
-
-STALLED_SECONDS = 8
-"""After so long without progress a message is sent again. The queue gives back that of a killed process only after
-ten minutes."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +44,7 @@ async def start_reindex(services: "Services", operation: str, add: Callable[[], 
     created = await operations.get(operation)
     if created is not None:
         await operations.save(replace(created, state={"tags": columns}))
-    await _send(services, operation, START_DELAY)
+    await send(services, Operation(operation, REINDEX, now, now), START_DELAY)
 
 
 async def run_reindex_step(services: "Services", id_: str) -> None:
@@ -64,11 +54,11 @@ async def run_reindex_step(services: "Services", id_: str) -> None:
     if operation is None or operation.status.finished:
         return
     tagged = TagIndexing(services.storage, services.index)
-    end = time.monotonic() + STEP_SECONDS
+    end = step_end()
     try:
         if operation.status is OperationStatus.NOT_STARTED:
             state = {**operation.state, "total": await tagged.count(), "done": 0}
-            operation = await _save(services, replace(operation, status=OperationStatus.RUNNING, state=state))
+            operation = await save(services, replace(operation, status=OperationStatus.RUNNING, state=state))
         while True:
             pending = [tag for tag in (await tags.read()).tags if tag.operation == id_]
             cursor = tuple(operation.state.get("cursor", START))
@@ -77,9 +67,9 @@ async def run_reindex_step(services: "Services", id_: str) -> None:
                 break
             faults = await index_instances(tagged, services.committer.index_tags, pending, page)
             await _record(services, tags, faults)
-            operation = await _save(services, _advanced(operation, page[-1].cursor, len(page)))
+            operation = await save(services, _advanced(operation, page[-1].cursor, len(page)))
             if time.monotonic() > end:
-                await _send(services, id_)
+                await send(services, operation)
                 return
         await _finish(services, tags, operation)
     except EntityChanged:
@@ -92,27 +82,13 @@ async def fail_reindex(services: "Services", id_: str, reason: str) -> None:
     await tags.change(lambda before: _released(before, id_, None))
     operation = await operations.get(id_)
     if operation is not None and not operation.status.finished:
-        await _save(services, replace(operation, status=OperationStatus.FAILED, reason=reason))
+        await save(services, replace(operation, status=OperationStatus.FAILED, reason=reason))
 
 
-async def resume_if_stalled(services: "Services", operation: Operation) -> None:
-    """Sends the message again if nothing has been heard of a reindex for long; of several callers one does."""
-    idle = services.clock() - operation.updated
-    if operation.type != REINDEX or operation.status.finished or idle < STALLED_SECONDS * SECOND:
-        return
-    try:
-        await _save(services, operation)
-    except EntityChanged:
-        return
-    await _send(services, operation.id)
-
-
-async def resume_stalled(services: "Services") -> None:
-    """The same for whichever reindex is under way."""
+async def active_reindex(services: "Services") -> Operation | None:
+    """The reindex that is under way."""
     running = (await ExtendedQueryTags(services.storage).read()).operation
-    operation = await Operations(services.storage).get(running) if running else None
-    if operation is not None:
-        await resume_if_stalled(services, operation)
+    return await Operations(services.storage).get(running) if running else None
 
 
 def _advanced(operation: Operation, cursor: Sequence[str], count: int) -> Operation:
@@ -148,7 +124,7 @@ async def _record(
 async def _finish(services: "Services", tags: ExtendedQueryTags, operation: Operation) -> None:
     """First the tags, then the operation: what reads as succeeded can be searched (OPS-05)."""
     await tags.change(lambda before: _released(before, operation.id, TagStatus.READY))
-    await _save(services, replace(operation, status=OperationStatus.SUCCEEDED, percent=100))
+    await save(services, replace(operation, status=OperationStatus.SUCCEEDED, percent=100))
 
 
 def _released(before: TagSet, operation: str, status: TagStatus | None) -> TagSet:
@@ -161,12 +137,3 @@ def _released(before: TagSet, operation: str, status: TagStatus | None) -> TagSe
             for tag in before.tags
         ),
     )
-
-
-async def _save(services: "Services", operation: Operation) -> Operation:
-    return await Operations(services.storage).save(replace(operation, updated=services.clock()))
-
-
-async def _send(services: "Services", operation: str, delay: float = 0) -> None:
-    message = orjson.dumps({"operation": operation, "type": REINDEX}).decode()
-    await services.storage.send_message(names.OPERATIONS_QUEUE, message, delay)

@@ -8,13 +8,12 @@ whose client goes, leaves nothing behind.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..clock import Ticks
-from ..dicom.instance import ParsedInstance, UnreadableFile, parse_instance
+from ..dicom.instance import ParsedInstance, UnreadableFile
 from ..dicomweb.spool import Spool
 from ..dicomweb.store_response import (
     ALREADY_EXISTS,
@@ -25,9 +24,9 @@ from ..dicomweb.store_response import (
     StoredInstance,
 )
 from ..errors import Unavailable
-from ..storage.extended_query_tags import ExtendedQueryTag
 from ..storage.records import InstanceKey, NewInstance, Outcome
 from .known_tags import KnownTags, catch_up
+from .parsing import new_instance, parse
 from .uploads import Uploads
 
 if TYPE_CHECKING:
@@ -36,14 +35,7 @@ if TYPE_CHECKING:
 STUDIES_AT_A_TIME = 8
 """Studies of one request that are committed at once."""
 
-SMALL_FILE = 32 * 1024
-"""Bytes of a file that is parsed within the event loop, since even the worst takes a few milliseconds. What a longer
-one takes cannot be told beforehand; the way to a thread and back costs 0.03 ms."""
-
 _STORED = (Outcome.CREATED, Outcome.REPLACED)
-
-# Two threads suffice: they share one interpreter, and each more would keep the event loop waiting longer for its turn.
-_PARSERS = ThreadPoolExecutor(2, "parse")
 
 logger = logging.getLogger(__name__)
 
@@ -80,19 +72,7 @@ class _Received:
 
     def new(self, known: KnownTags) -> NewInstance:
         """What is committed, with the values of the tags."""
-        parsed = self.parsed
-        return NewInstance(
-            key=self.key,
-            file=self.upload.result(),
-            size=self.size,
-            transfer_syntax=parsed.transfer_syntax,
-            study_attributes=parsed.study_attributes,
-            series_attributes=parsed.series_attributes,
-            metadata=parsed.metadata,
-            frames=parsed.frames,
-            study_details=parsed.study_details,
-            tag_values=known.values(parsed.metadata),
-        )
+        return new_instance(self.parsed, self.key, self.upload.result(), self.size, known.values(self.parsed.metadata))
 
 
 async def store_files(services: "Services", request: StoreRequest, files: AsyncGenerator[Spool]) -> StoreResult:
@@ -125,10 +105,7 @@ async def _parse(services: "Services", spool: Spool, request: StoreRequest) -> P
     """Reads a file, out of the event loop unless it is small. The spool stays open unless this raises."""
     try:
         tags = () if request.lenient else (await services.tags.known()).tags
-        if spool.in_memory and spool.size <= SMALL_FILE:
-            await asyncio.sleep(0)  # the next of many small files waits for everybody else's turn
-            return _parse_now(spool, request, tags)
-        return await asyncio.get_running_loop().run_in_executor(_PARSERS, _parse_now, spool, request, tags)
+        return await parse(spool, study=request.study, lenient=request.lenient, tags=tags)
     except UnreadableFile:
         return FailedInstance(CANNOT_UNDERSTAND)
     except Exception:
@@ -138,11 +115,6 @@ async def _parse(services: "Services", spool: Spool, request: StoreRequest) -> P
     except BaseException:
         spool.close()
         raise
-
-
-def _parse_now(spool: Spool, request: StoreRequest, tags: Sequence[ExtendedQueryTag]) -> ParsedInstance:
-    with spool.content() as content:
-        return parse_instance(content, study=request.study, lenient=request.lenient, tags=tags)
 
 
 async def _commit(services: "Services", request: StoreRequest, received: Sequence[_Received]) -> dict[int, Outcome]:

@@ -35,6 +35,7 @@ from .rows import (
 )
 
 _STUDY_PROPERTIES = ("last", "created", "live", "expiry", "a", "deleting", "newest")
+_INSTANCE_ROWS = (FIRST_ROW, "instance}")
 _SERIES_ROWS = ("series|", None)
 """The rows of all series of a study and, behind them, its own."""
 
@@ -126,6 +127,16 @@ class Index:
         if rows[1] is None:
             select = (*select, *_STUDY_PROPERTIES)
         return self._storage.query(names.INDEX, partition_key(partition, study), rows=rows, select=select)
+
+    async def keys(self, partition: str, study: str) -> list[InstanceKey]:
+        """The instances of a study in order of their row keys; empty if there are none."""
+        owner = await self._study_row(partition, study)
+        if owner is None:
+            return []
+        found = self._storage.query(
+            names.INDEX, partition_key(partition, study), rows=_INSTANCE_ROWS, select=("PartitionKey", "RowKey")
+        )
+        return [key async for entity in found if not owner.hides((key := key_of_entity(entity)).series)]
 
     async def instance(self, key: InstanceKey, *, metadata: bool = False) -> InstanceRecord | None:
         """One instance, its frame table included."""

@@ -1,17 +1,38 @@
 """Table `operations`: what runs long, from a queue, and how far it has come (OPS-01 to OPS-06)."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import count
 from typing import Any
 
 import orjson
 
 from ..clock import Ticks
 from . import names
-from .primitives import Entity, EntityExists, Insert, Replace, Storage, Unanswered
+from .primitives import (
+    Delete,
+    Entity,
+    EntityChanged,
+    EntityExists,
+    EntityMissing,
+    Insert,
+    Replace,
+    Storage,
+    Unanswered,
+    Value,
+)
 
 _ROW = "operation"
+
+_ACTIVE = "active"
+"""Partition of the rows that name the active operation of a type: no operation has such an id."""
+
+_STATE_BYTES = 60_000
+"""A binary property takes 64 KB; a state that is longer goes on in the next one."""
+
+MOST_UNANSWERED = 8
 
 
 class OperationStatus(Enum):
@@ -70,26 +91,72 @@ class Operations:
         etag = await self._storage.write(names.OPERATIONS, Replace(_entity(operation), operation.etag))
         return replace(operation, etag=etag)
 
+    # -- types of which one operation at a time is active
+
+    async def active(self, type_: str) -> Operation | None:
+        """The operation of the type that is not finished; None if there is none."""
+        row = await self._storage.get(names.OPERATIONS, _ACTIVE, type_)
+        operation = await self.get(str(row.values["operation"])) if row else None
+        return None if operation is None or operation.status.finished else operation
+
+    async def create_alone(self, operation: Operation) -> Operation:
+        """Writes down an operation and makes it the active one of its type; returns the one that is active then.
+
+        The operation comes first and one guarded write after it decides: nobody ever waits for an operation that was
+        not written down because its process died.
+        """
+        created = await self.create(operation)
+        unanswered = 0
+        while True:
+            row = await self._storage.get(names.OPERATIONS, _ACTIVE, operation.type)
+            named = str(row.values["operation"]) if row else ""
+            other = await self.get(named) if named and named != operation.id else None
+            if named == operation.id:
+                return created
+            if other is not None and not other.status.finished:
+                await self._remove(created)
+                return other
+            claim = Entity(_ACTIVE, operation.type, {"operation": operation.id})
+            try:
+                await self._storage.write(names.OPERATIONS, Replace(claim, row.etag) if row else Insert(claim))
+            except (EntityExists, EntityMissing, EntityChanged):
+                continue
+            except Unanswered:
+                unanswered += 1
+                if unanswered > MOST_UNANSWERED:
+                    raise
+            else:
+                return created
+
+    async def _remove(self, operation: Operation) -> None:
+        """Takes back an operation of which nobody has been told."""
+        with contextlib.suppress(EntityMissing, EntityChanged, Unanswered):
+            await self._storage.write(names.OPERATIONS, Delete(operation.id, _ROW, operation.etag))
+
 
 def _entity(operation: Operation) -> Entity:
-    return Entity(
-        operation.id,
-        _ROW,
-        {
-            "type": operation.type,
-            "created": operation.created,
-            "updated": operation.updated,
-            "status": operation.status.value,
-            "percent": operation.percent,
-            "reason": operation.reason,
-            "state": orjson.dumps(operation.state),
-        },
-    )
+    values: dict[str, Value] = {
+        "type": operation.type,
+        "created": operation.created,
+        "updated": operation.updated,
+        "status": operation.status.value,
+        "percent": operation.percent,
+        "reason": operation.reason,
+    }
+    state = orjson.dumps(operation.state)
+    for number, start in enumerate(range(0, len(state), _STATE_BYTES)):
+        values[f"state{number or ''}"] = state[start : start + _STATE_BYTES]
+    return Entity(operation.id, _ROW, values)
 
 
 def _operation(entity: Entity) -> Operation:
     values = entity.values
-    state = values["state"]
+    state = b""
+    for number in count():
+        part = values.get(f"state{number or ''}")
+        if not isinstance(part, bytes):
+            break
+        state += part
     return Operation(
         id=entity.partition,
         type=str(values["type"]),
@@ -98,6 +165,6 @@ def _operation(entity: Entity) -> Operation:
         status=OperationStatus(values["status"]),
         percent=int(values["percent"]),
         reason=str(values["reason"]),
-        state=orjson.loads(state) if isinstance(state, bytes) else {},
+        state=orjson.loads(state) if state else {},
         etag=entity.etag,
     )

@@ -80,6 +80,7 @@ def test_behind_a_proxy(base_url: str) -> None:
 AT_LEAST = (
     "/studies",
     "/studies/{study}",
+    "/studies/$bulkUpdate",
     "/studies/{study}/metadata",
     "/studies/{study}/series/{series}",
     "/studies/{study}/series/{series}/metadata",

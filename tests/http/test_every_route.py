@@ -57,6 +57,7 @@ NEEDS = {
     "update-workitem": {"Content-Type": DICOM_JSON},
     "change-state-workitem": {"Content-Type": DICOM_JSON},
     "cancel-workitem": {"Content-Type": DICOM_JSON},
+    "update-study": {"Content-Type": "application/json"},
     "add-extended-query-tag": {"Content-Type": "application/json"},
     "update-extended-query-tag": {"Content-Type": "application/json"},
 }

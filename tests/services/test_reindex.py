@@ -16,7 +16,7 @@ from shared.dicomweb.query_string import Page
 from shared.dicomweb.search_parameters import Resource, Search
 from shared.errors import Conflict, InvalidRequest, NotFound
 from shared.services import extended_query_tags as tags
-from shared.services import maintenance, reindex
+from shared.services import maintenance, operation_progress, reindex
 from shared.services.extended_query_tags import ReindexRunning, searchable_tags
 from shared.services.operations import get_operation
 from shared.services.reindex import run_reindex_step
@@ -139,7 +139,7 @@ async def test_ops_04_steps_survive_kills_and_doubled_messages(
         await store(services, f"{study}/1/1", x00101010=("AS", "001Y"), x00200013=("IS", study))
     operation = await add(services, ("PatientAge", "study"), ("InstanceNumber", "instance"))
     monkeypatch.setattr(reindex, "PAGE", 3)
-    monkeypatch.setattr(reindex, "STEP_SECONDS", 0)
+    monkeypatch.setattr(operation_progress, "STEP_SECONDS", 0)
     percents = []
 
     async def killed(*arguments: Any) -> Any:

@@ -5,12 +5,10 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from ...dicomweb.content_type import parse_content_type
 from ...dicomweb.extended_query_tag_requests import requested_query_status, requested_tags, tag_path
-from ...dicomweb.json_body import read_json
+from ...dicomweb.json_body import json_body, read_json
 from ...dicomweb.operation_responses import error_json, operation_reference, operation_url, tag_json
 from ...dicomweb.query_string import Page, query_pairs, requested_page
-from ...errors import TooLarge, UnsupportedMediaType
 from ...services import extended_query_tags as service
 from ...services.extended_query_tags import CountedTag, ReindexRunning
 from ..call import Call
@@ -23,7 +21,7 @@ LARGEST_BODY = 1_000_000
 
 async def add_extended_query_tags(call: Call) -> Response:
     """202 with the operation that reindexes what is stored (TAG-01)."""
-    document = read_json(await _body(call))
+    document = read_json(await json_body(call.request, LARGEST_BODY))
     call.authorize()
     requested = requested_tags(document)
     try:
@@ -48,7 +46,7 @@ async def read_extended_query_tag(call: Call) -> Response:
 
 async def switch_extended_query_tag(call: Call) -> Response:
     """Searching by the tag on or off; the whole tag as it is then (TAG-11)."""
-    document = read_json(await _body(call))
+    document = read_json(await json_body(call.request, LARGEST_BODY))
     call.authorize()
     path = tag_path(call.path["tag"])
     enabled = requested_query_status(document)
@@ -66,19 +64,6 @@ async def list_extended_query_tag_errors(call: Call) -> Response:
     page = _page(call)
     errors = await service.tag_errors(call.services, tag_path(call.path["tag"]), page)
     return _json([error_json(error) for error in errors])
-
-
-async def _body(call: Call) -> bytes:
-    """The body of a request that has to be JSON (415 otherwise)."""
-    content_type = parse_content_type(call.request.headers.get("content-type", ""))
-    if content_type is None or content_type.type not in ("application/json", "text/json"):
-        raise UnsupportedMediaType
-    body = bytearray()
-    async for chunk in call.request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise TooLarge(LARGEST_BODY)
-    return bytes(body)
 
 
 def _page(call: Call) -> Page:

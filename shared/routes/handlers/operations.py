@@ -25,7 +25,7 @@ async def read_operation(call: Call) -> Response:
     document = operation_json(
         operation,
         (tag_url(call.base_url, path) for path in state.tags),
-        None,
+        state.results,
         version_1=not call.rules.succeeded,
     )
     if operation.status.finished:
