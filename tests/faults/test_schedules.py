@@ -15,7 +15,7 @@ import pytest
 
 from shared.errors import DicomServiceError, NotFound, Unavailable
 from shared.storage.primitives import Storage
-from shared.storage.records import DEFAULT_PARTITION, Action, Outcome
+from shared.storage.records import DEFAULT_PARTITION, Action, Outcome, UpdateOutcome
 from tests.faults.conftest import NewProcess
 from tests.support.invariants import check_store, whole_feed
 from tests.support.stepping import Process, Step
@@ -40,6 +40,8 @@ class Actor:
         work: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
             "post": lambda: self.process.store(self.instance, name=self.process.name),
             "put": lambda: self.process.store(self.instance, name=self.process.name, replace=True),
+            "update": lambda: self.process.update(self.instance, name=self.process.name),
+            "step of an update": lambda: self.process.update(name=self.kind, operation=self.kind),
             "delete": lambda: self.process.delete(self.instance),
             "delete study": self.process.delete,
             "repair": self.process.repair,
@@ -85,7 +87,9 @@ class Schedule:
         if actor.task.exception() is not None or actor.kind == "repair":
             return
         entries = [e for e in await whole_feed(self.reader.services) if e.key.instance == actor.instance]
-        if actor.kind == "delete":
+        if actor.kind == "update" and UpdateOutcome.UPDATED in actor.task.result():
+            assert any(e.action is Action.UPDATE for e in entries)
+        elif actor.kind == "delete":
             assert any(e.action is Action.DELETE for e in entries)
         elif actor.kind in {"post", "put"}:
             assert any(e.action is not Action.DELETE for e in entries)
@@ -130,6 +134,8 @@ THEMES = (
     ("put", "put", "put", "repair"),
     ("post", "delete study"),
     ("post", "delete", "delete study"),
+    ("update", "update", "put", "post", "delete", "delete study", "repair"),
+    ("step of an update", "step of an update", "put", "update"),
 )
 
 
@@ -147,6 +153,9 @@ async def _walk(seed: int, process: NewProcess, storage: Storage) -> None:
     await schedule.run()
     repairer = process("repairer")
     await repairer.repair()
+    if any(actor.kind == "step of an update" for actor in actors):
+        await repairer.update(operation="step of an update")
+        await repairer.repair()
     feed = await check_store(repairer.services, storage)
     posted = [entry.key.instance for entry in feed if entry.action is Action.CREATE]
     for actor in actors:

@@ -262,6 +262,26 @@ async def test_put_over_many_updated_instances(process: NewProcess, storage: Sto
     assert await _contents(a, "69") == ("A 69 Put", "A 69 Put")
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_original_goes_under_a_reader(again: bool, process: NewProcess, storage: Storage) -> None:
+    """A PUT, and perhaps another update, between the row of the instance and that of its original: what is given is
+    the present original, never what an update made (rule 31a)."""
+    a, u, r = process("A"), process("U"), process("R")
+    await a.store("1", name="Old")
+    await u.update(name="New")
+    latest = await _latest(r)
+    assert latest is not None
+    task = r.begin(r.services.index.original(latest))
+    await r.reach("get index first")
+    await a.store("1", name="Put", replace=True)
+    if again:
+        await u.update(name="Newer", operation="V")
+    found = await r.finish(task)
+    assert found is not None
+    assert await a.services.files.read(found.file) == b"A 1 Put"
+    await _settled(a, storage)
+
+
 async def test_sweep_spares_originals(process: NewProcess, storage: Storage) -> None:
     """A file that only the row of an original describes is named all the same (rule 34)."""
     a, u, w = process("A"), process("U"), process("W")

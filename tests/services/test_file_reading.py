@@ -12,7 +12,7 @@ from shared.services.file_reading import MOST_BYTES_AHEAD, MOST_FILES_AHEAD, Fil
 from shared.settings import Settings
 from shared.storage.files import CHUNK
 from shared.storage.primitives import BlobMissing
-from shared.storage.records import InstanceKey, InstanceRecord, NewInstance
+from shared.storage.records import InstanceKey, InstanceRecord, NewInstance, UpdatedInstance
 from tests.support.made_files import new_uid
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -90,6 +90,70 @@ async def test_deleted_meanwhile(services: Services, reader: FileReader) -> None
     await services.files.discard(gone.file)
     assert await whole(reader, [gone, kept, gone]) == [b"kept"]
     assert await reader.current(gone, reader.read) is None
+
+
+async def updated(services: Services, content: bytes, before: InstanceRecord) -> InstanceRecord:
+    """Makes content the latest version of an instance by a bulk update."""
+    file = await services.files.upload(before.key, content)
+    new = NewInstance(before.key, file, len(content), "1.2.840.10008.1.2.1", {}, {}, b"{}")
+    item = UpdatedInstance(new, before.file, new_uid())
+    await services.committer.update((before.key.partition, before.key.study), [item], began=wall_clock())
+    record = await services.index.instance(before.key)
+    assert record is not None
+    return record
+
+
+async def test_updated_meanwhile(services: Services, reader: FileReader) -> None:
+    """PLT-116: a retrieve that began before finishes with its version, of which nothing is removed at once; once it is,
+    the latest is read"""
+    large = b"1" * (2 * CHUNK)
+    stored_ = await stored(services, large)
+    first = await updated(services, b"2" * (2 * CHUNK), stored_)
+    begun = reader.whole([first])
+    chunk = await anext(begun)
+    second = await updated(services, b"3", first)
+    assert chunk.content + b"".join([each.content async for each in begun]) == b"2" * (2 * CHUNK)
+    await services.files.discard(first.file)
+    assert await whole(reader, [first]) == [b"3"]
+    assert await services.index.original(second) == stored_
+
+
+@pytest.mark.parametrize("then", ["is updated", "is replaced", "is replaced and updated", "is deleted"])
+async def test_originals_meanwhile(services: Services, then: str) -> None:
+    """RET-110, protocol rule 31a: the original by a record of it, and of the latest version, after what has happened
+    since"""
+    reader = FileReader(services.index, services.files, original=True)
+    before = await stored(services, b"stored")
+    latest = await updated(services, b"updated", before)
+    expected = b"stored"
+    if then == "is updated":
+        await updated(services, b"updated again", latest)
+    elif then == "is deleted":
+        await services.committer.delete(before.key.partition, before.key.study)
+        await services.files.discard(before.file)
+        assert await services.index.original(latest) is None
+        assert await services.index.originals([latest]) == []
+        assert await reader.current(before, reader.read) is None
+        return
+    else:
+        expected = b"put"
+        put = await stored(services, expected, before.key)
+        await services.files.discard(before.file)
+        if then == "is replaced and updated":
+            await updated(services, b"updated again", put)
+    assert await reader.current(before, reader.read) == expected
+    for found in ([await services.index.original(latest)], await services.index.originals([latest])):
+        assert [await reader.read(each) for each in found if each] == [expected]
+
+
+async def test_lost_original(services: Services) -> None:
+    """protocol rule 31a: a file that its row still names is an error here, too"""
+    reader = FileReader(services.index, services.files, original=True)
+    before = await stored(services, b"stored")
+    await updated(services, b"updated", before)
+    await services.files.discard(before.file)
+    with pytest.raises(BlobMissing):
+        await reader.current(before, reader.read)
 
 
 async def test_lost(services: Services, reader: FileReader) -> None:

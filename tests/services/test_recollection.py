@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.storage import recollection
 from shared.storage.index import Index
 from shared.storage.recollection import Recollection
-from shared.storage.records import InstanceKey, InstanceRecord, NewInstance
+from shared.storage.records import InstanceKey, InstanceRecord, NewInstance, UpdatedInstance
 from shared.storage.tag_columns import stamped
 from shared.storage.tag_indexing import StudyValues
 
@@ -73,6 +73,17 @@ async def store(services: Services, *instances: NewInstance, replace: bool = Fal
     await services.committer.store(instances, replace=replace, expires=None, began=wall_clock())
 
 
+async def update(services: Services, study: str, series: str | None) -> None:
+    """A bulk update of the instances of a series or the study."""
+    operation = secrets.token_hex(16)
+    found = await services.index.instances(PARTITION, study, series)
+    items = [
+        UpdatedInstance(new(study, each.key.series, each.key.instance.rpartition(".")[2]), each.file, operation)
+        for each in found
+    ]
+    await services.committer.update((PARTITION, study), items, began=wall_clock())
+
+
 async def change(services: Services, study: str, random: random.Random) -> None:
     """Something of everything that changes rows."""
     series, instance = random.choice(SERIES), random.choice(INSTANCES)
@@ -82,11 +93,13 @@ async def change(services: Services, study: str, random: random.Random) -> None:
         await store(services, *(new(study, *each) for each in some), replace=random.random() < 0.5)
         return
     try:
-        if kind < 0.75:
+        if kind < 0.7:
+            await update(services, study, random.choice((series, None)))
+        elif kind < 0.8:
             await services.committer.delete(PARTITION, study, series, f"{series}.{instance}")
-        elif kind < 0.85:
+        elif kind < 0.87:
             await services.committer.delete(PARTITION, study, series)
-        elif kind < 0.9:
+        elif kind < 0.92:
             await services.committer.delete(PARTITION, study)
         else:
             values = stamped({"00100040.9": {"vr": "CS", "Value": [secrets.token_hex(2)]}}, wall_clock())
@@ -103,6 +116,8 @@ async def shown(index: Index, study: str) -> list[object]:
         for series in (None, *SERIES):
             found = await index.instances(PARTITION, study, series, metadata=metadata)
             answers.append([_as_asked(each, metadata) for each in found])
+            originals = await index.originals(found, metadata=metadata)
+            answers.append([_as_asked(each, metadata) for each in originals])
         for some in (keys, keys[:2]):
             current = await index.current(some, metadata=metadata)
             answers.append({key: each if metadata else (each.version, each.file) for key, each in current.items()})
