@@ -1,7 +1,9 @@
 """`msdicom-request-original` by URL: the versions that were stored, of instances that a bulk update has changed."""
 
 import io
+import json
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -252,3 +254,28 @@ def test_change_feed_tells_of_the_latest(base_url: str, update: Update) -> None:
         ("Update", "Current"),
     ]
     assert {entry["metadata"]["00100010"]["Value"][0]["Alphabetic"] for entry in mine} == {"New^Name"}
+
+
+def test_by_way_of_the_route(base_url: str) -> None:
+    """RET-110, RET-111, RET-112: what `$bulkUpdate` makes of a study, and what was stored of it."""
+    dataset = made_image(gradient(40, 30), PatientName="Old^Name")
+    triple, file = triple_of(dataset), encoded(dataset)
+    assert not store(base_url, file).failed
+    body = {
+        "studyInstanceUids": [triple.study],
+        "changeDataset": {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "New^Name"}]}},
+    }
+    answer = send(
+        "POST", f"{base_url}/v2/studies/$bulkUpdate", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    assert answer.status == 202, answer.text
+    ends = time.monotonic() + 60
+    while (state := get(answer.response.json()["href"], "application/json")).status_code == 202:
+        assert time.monotonic() < ends, state.text
+        time.sleep(0.05)
+    assert state.json()["status"] == "succeeded"
+    for [content] in of_levels(base_url, triple):
+        latest = dcmread(io.BytesIO(content))
+        assert (latest.PatientName, latest.PixelData) == ("New^Name", dataset.PixelData)
+        assert latest.file_meta.ImplementationClassUID == "1.3.6.1.4.1.311.129"
+    assert of_levels(base_url, triple, **HEADER) == [[file]] * 3
