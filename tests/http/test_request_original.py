@@ -279,3 +279,20 @@ def test_by_way_of_the_route(base_url: str) -> None:
         assert (latest.PatientName, latest.PixelData) == ("New^Name", dataset.PixelData)
         assert latest.file_meta.ImplementationClassUID == "1.3.6.1.4.1.311.129"
     assert of_levels(base_url, triple, **HEADER) == [[file]] * 3
+
+
+def test_document_names_the_header(base_url: str) -> None:
+    """RET-110, RET-52, RET-101: where it has an effect."""
+    document = get(f"{base_url}/v2/api.json", "application/json").json()
+    named = {
+        path.removeprefix("/v2")
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", [])
+        if parameter.get("name") == "msdicom-request-original"
+    }
+    series = "/studies/{study}/series/{series}"
+    levels = ("/studies/{study}", series, f"{series}/instances/{{instance}}")
+    assert {path for path in named if not path.startswith("/partitions")} == {
+        f"{level}{metadata}" for level in levels for metadata in ("", "/metadata")
+    }

@@ -2,7 +2,7 @@
 
 import io
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from shared.services.tag_values import index_instances
 from shared.settings import Settings
 from shared.storage import names
 from shared.storage.lost_instances import lost_instances
+from shared.storage.primitives import Operation
 from shared.storage.records import (
     DEFAULT_PARTITION,
     InstanceKey,
@@ -32,6 +33,7 @@ from shared.storage.records import (
     UpdatedInstance,
     UpdateOutcome,
 )
+from shared.storage.rows import instance_row_key, original_row_key, partition_key
 from shared.storage.tag_indexing import START, TagIndexing
 from tests.support.azurites import NewAccount
 from tests.support.counted_reads import counted_reads
@@ -233,6 +235,59 @@ async def test_frames_that_lie_in_a_blob(services: Services) -> None:
     assert latest is not None
     assert latest.frames == tables[1]
     assert await services.index.original(latest) == before
+
+
+async def test_what_is_large_goes_in_several_transactions(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """STO-105, PLT-74: of 40 instances of 50 KB a row, all are updated, and no transaction is refused for its size."""
+    first = new_triple()
+    keys = [key_of(first), *(key_of(first.sibling()) for _ in range(39))]
+
+    async def new(key: InstanceKey) -> NewInstance:
+        file = await services.files.upload(key, b"x")
+        return NewInstance(key, file, 1, "1.2.840.10008.1.2.1", {}, {}, b"{}", secrets.token_bytes(50_000))
+
+    stored = [await new(key) for key in keys]
+    await services.committer.store(stored, replace=False, expires=None, began=wall_clock())
+    transact, sizes = services.storage.transact, []
+
+    async def counting(table: str, operations: Sequence[Operation]) -> list[str]:
+        etags = await transact(table, operations)
+        sizes.extend([len(operations)] if table == names.INDEX else [])
+        return etags
+
+    monkeypatch.setattr(services.storage, "transact", counting)
+    items = [UpdatedInstance(await new(each.key), each.file, "op") for each in stored]
+    outcomes = await services.committer.update((DEFAULT_PARTITION, first.study), items, began=wall_clock())
+    assert outcomes == [UpdateOutcome.UPDATED] * 40
+    assert len(sizes) == 2
+    assert sum(sizes) == 2 + 2 * 40
+    for item, before in zip(items, stored, strict=True):
+        latest = await services.index.instance(item.new.key)
+        assert latest is not None
+        assert latest.frames == item.new.frames
+        original = await services.index.original(latest)
+        assert original is not None
+        assert (original.file, original.frames) == (before.file, before.frames)
+
+
+async def test_properties_of_rows(services: Services) -> None:
+    """PLT-77: a row has what it had, with the new version and what names the original; that has a row which no search
+    finds."""
+    triple = new_triple()
+    await add_tags(services, ("InstanceNumber", "instance"))
+    await store(services, triple, PatientName="Old", InstanceNumber="7")
+    partition, keys = partition_key(DEFAULT_PARTITION, triple.study), (triple.series, triple.instance)
+    before = await services.storage.get(names.INDEX, partition, instance_row_key(*keys))
+    await update(services, triple.study, PatientName="New")
+    after = await services.storage.get(names.INDEX, partition, instance_row_key(*keys))
+    original = await services.storage.get(names.INDEX, partition, original_row_key(*keys))
+    assert before is not None
+    assert after is not None
+    assert original is not None
+    assert after.values.keys() == before.values.keys() | {"by", "of"}
+    hidden = {name for name in before.values if name.startswith("q")}
+    assert len(hidden) == 2, "its UID and the value of the tag"
+    assert original.values == {name: value for name, value in before.values.items() if name not in hidden}
 
 
 def _missing(found: Iterable[Any]) -> set[str]:
