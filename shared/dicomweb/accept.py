@@ -8,6 +8,7 @@ pictures have a rule of their own (`picture_type`).
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ..dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, JPEG_2000_LOSSLESS, ORIGINAL
 from ..errors import NotAcceptable
@@ -22,6 +23,9 @@ _SEVERAL_ENTRIES = "The request contains multiple accept headers, which is not s
 
 _DICOM_JSON_RANGES = frozenset({"application/dicom+json", "application/json", "application/*", ANYTHING})
 _PICTURES = frozenset({"image/jpeg", "image/png"})
+LONGEST_REMEMBERED = 512
+"""Characters of Accept header lines that are kept with what they say."""
+
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
@@ -139,9 +143,18 @@ def picture_type(headers: Iterable[str]) -> str:
     return entry.type
 
 
-def parse(headers: Iterable[str]) -> list[MediaRange]:
+def parse(headers: Iterable[str]) -> Sequence[MediaRange]:
     """The entries of the Accept header lines in their order; what is no media range is left out."""
-    return [entry for text in _entries(headers) if (entry := _parse_entry(text)) is not None]
+    lines = tuple(headers)
+    return _remembered(lines) if sum(map(len, lines)) <= LONGEST_REMEMBERED else _parsed(lines)
+
+
+def _parsed(lines: tuple[str, ...]) -> tuple[MediaRange, ...]:
+    return tuple(entry for text in _entries(lines) if (entry := _parse_entry(text)) is not None)
+
+
+_remembered = lru_cache(maxsize=256)(_parsed)
+"""Clients send the same few lines again and again."""
 
 
 def _entries(headers: Iterable[str]) -> Iterable[str]:

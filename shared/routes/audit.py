@@ -16,7 +16,10 @@ from starlette.requests import Request
 
 from ..dicomweb.attribute_keys import attribute_tag
 from ..dicomweb.query_string import query_pairs
+from ..dicomweb.urls import request_url
 from ..errors import InvalidRequest
+from .log_lines import write_soon
+from .request_log import raw_path
 
 AUDIT_HEADER = b"x-ms-azuredicom-audit-"
 MOST_HEADERS = 10
@@ -40,9 +43,9 @@ class AuditEntry:
     """One action; `operation` is its name of PLT-46, `headers` are the caller's own."""
 
     operation: str
-    uri: str
-    caller: str = ""
-    correlation_id: str = ""
+    request: Request
+    public_url: str
+    correlation_id: str
     claims: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -55,18 +58,25 @@ class AuditEntry:
         self._log({"resultType": "Ended", "statusCode": status})
 
     def _log(self, result: dict[str, object]) -> None:
+        write_soon(self._write, datetime.now(UTC), result)
+
+    def _write(self, time: datetime, result: dict[str, object]) -> None:
         line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "category": "AuditLogs",
             "operationName": self.operation,
             **result,
-            "uri": self.uri,
-            "callerIpAddress": self.caller,
+            "uri": self._uri(),
+            "callerIpAddress": caller_address(self.request),
             "correlationId": self.correlation_id,
             "identity": {"claims": dict(self.claims)},
             "customHeaders": dict(self.headers),
         }
         logger.info("%s", orjson.dumps(line).decode())
+
+    def _uri(self) -> str:
+        url = request_url(self.request, self.public_url)
+        return audited_url(url, raw_path(self.request), self.request.scope["query_string"])
 
 
 def custom_headers(request: Request) -> dict[str, str]:

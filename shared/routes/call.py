@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from ..authentication.identity import ANYBODY, Identity
 from ..dicom.uids import checked_uid
+from ..dicomweb.urls import api_url
 from ..errors import Forbidden
+from ..settings import settings
 from ..storage.records import DEFAULT_PARTITION
 from .versions import RULES, VersionRules
 
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
 class Call:
     """One request on its way to a handler.
 
-    `version` is the canonical version segment (`v2`, `v1`, `v1.0-prerelease`); `base_url` is what absolute URLs start
-    with: scheme, host, version and, on partitioned paths, the partition (PLT-10), without a slash at the end; `path`
+    `version` is the canonical version segment (`v2`, `v1`, `v1.0-prerelease`), `segment` the one that was sent; `path`
     holds the decoded values of the placeholders of the path.
 
     `services` and `uid` are given only to callers who may do what the route is for (PLT-43). So a handler that first
@@ -32,12 +33,18 @@ class Call:
     request: Request
     opened: "Services | None"
     version: str
-    base_url: str
+    segment: str
     path: dict[str, str] = field(default_factory=dict)
     partition: str = DEFAULT_PARTITION
     correlation_id: str = ""
     action: str = ""
     identity: Identity = ANYBODY
+
+    @property
+    def base_url(self) -> str:
+        """What absolute URLs start with: scheme, host, version and, on partitioned paths, the partition (PLT-10),
+        without a slash at the end."""
+        return api_url(self.request, self.segment, self.path.get("partition"), settings().public_url)
 
     @property
     def rules(self) -> VersionRules:

@@ -17,11 +17,11 @@ from starlette.responses import Response
 from .. import composition
 from ..dicomweb.compression import compressed
 from ..dicomweb.error_responses import error_response, unsupported_version
-from ..dicomweb.urls import api_url, request_url
+from ..dicomweb.urls import request_url
 from ..errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
 from ..settings import settings
 from ..storage.records import DEFAULT_PARTITION
-from .audit import AuditEntry, audited_url, caller_address, custom_headers
+from .audit import AuditEntry, custom_headers
 from .authentication import identify
 from .call import Call, Route
 from .cors import cors_policy
@@ -111,7 +111,7 @@ async def _answer(group: RouteGroup, request: Request, exchange: Exchange) -> Re
         request=request,
         opened=None,
         version=version or "",
-        base_url=api_url(request, segment or "", values.get("partition"), settings().public_url),
+        segment=segment or "",
         path=values,
         partition=values.get("partition", DEFAULT_PARTITION),
         correlation_id=exchange.correlation_id,
@@ -135,7 +135,7 @@ def _route(pattern: Pattern, method: str, version: str) -> Route:
 async def _admit(call: Call, route: Route, exchange: Exchange) -> None:
     """Finds out who calls, and opens the audit of the action (PLT-38, PLT-45, PLT-47)."""
     if settings().audit_log and route.audit:
-        exchange.audit = _audit(call, route)
+        exchange.audit = AuditEntry(route.audit, call.request, settings().public_url, call.correlation_id)
     if route.action:
         try:
             call.identity = await identify(call.request)
@@ -146,17 +146,6 @@ async def _admit(call: Call, route: Route, exchange: Exchange) -> None:
     if exchange.audit is not None:
         exchange.audit.claims, exchange.audit.headers = call.identity.claims, headers
         exchange.audit.started()
-
-
-def _audit(call: Call, route: Route) -> AuditEntry:
-    request = call.request
-    url = request_url(request, settings().public_url)
-    return AuditEntry(
-        operation=route.audit,
-        uri=audited_url(url, raw_path(request), request.scope["query_string"]),
-        caller=caller_address(request),
-        correlation_id=call.correlation_id,
-    )
 
 
 def _correlation_id(request: Request) -> str:

@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 
 from ..settings import Settings
+from .log_lines import write_soon
 
 logger = logging.getLogger("dicom.requests")
 
@@ -17,6 +18,10 @@ logger = logging.getLogger("dicom.requests")
 def log_request(settings: Settings, request: Request, status: int, began: float, correlation_id: str) -> None:
     """Writes the line; `began` is the reading of `time.perf_counter` at the start."""
     milliseconds = round((time.perf_counter() - began) * 1000, 1)
+    write_soon(_write, settings, request, status, milliseconds, correlation_id)
+
+
+def _write(settings: Settings, request: Request, status: int, milliseconds: float, correlation_id: str) -> None:
     path = raw_path(request).decode("ascii", "backslashreplace")
     if settings.log_format == "json":
         line = orjson.dumps(

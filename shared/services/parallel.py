@@ -12,6 +12,9 @@ R = TypeVar("R")
 
 async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Iterable[T]) -> list[R]:
     """The results of `call`, in the order of the arguments."""
+    arguments = list(arguments)
+    if len(arguments) == 1:  # spares a task and a turn of the event loop
+        return [await call(arguments[0])]
     gate = asyncio.Semaphore(MOST_PARALLEL)
 
     async def one(argument: T) -> R:

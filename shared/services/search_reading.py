@@ -7,8 +7,7 @@ of `studies` are read in their order, newest first, no further than the page nee
 import heapq
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from ..dicom.attributes import MODALITY
 from ..dicom.normal_form import projected_name
@@ -37,8 +36,7 @@ MOST_ROWS = 1000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A study, series or instance that matches. `attributes` are those of its row, of an instance none; `text` is what
     they were made from, if it is known."""
 
@@ -46,7 +44,7 @@ class Found:
     created: int
     series: str = ""
     instance: str = ""
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = {}  # noqa: RUF012  nobody may change attributes
     text: str = ""
 
     @property
@@ -73,11 +71,19 @@ class Reader:
 
     async def studies(self, page: Page) -> list[Found]:
         """The page of the studies that match."""
-        return await _taken(self._all_studies(_few(page)), page)
+        return await _taken(await self._all_studies(_few(page)), page)
 
-    def _all_studies(self, first: int | None = None) -> AsyncIterator[Found]:
+    async def _all_studies(self, first: int | None = None) -> AsyncIterator[Found]:
+        """By their UIDs, if these are known; by a look-up of values, if one leads to few enough; else in the order of
+        the rows of studies."""
         studies = self._wanted.studies
-        return self._named_studies(studies) if studies is not None else self._searched_studies(first)
+        if studies is not None:
+            return self._named_studies(studies)
+        rows = await self._values.studies(first)
+        if rows is not None:
+            return _found_rows(rows)
+        studies = await self._values.studies_with_modality()
+        return self._scanned_studies(first) if studies is None else self._named_studies(studies)
 
     async def _named_studies(self, studies: Iterable[str]) -> AsyncGenerator[Found]:
         """Point reads of the studies of these UIDs; those that match."""
@@ -90,20 +96,6 @@ class Reader:
         found = (Found(study, records[study].created, attributes=records[study].attributes) for study in fitting)
         for each in sorted(found, key=lambda each: each.order):
             yield each
-
-    async def _searched_studies(self, first: int | None) -> AsyncGenerator[Found]:
-        """By a look-up of values, if one leads to few enough, else in the order of the rows of studies."""
-        found: AsyncIterator[Found]
-        rows = await self._values.studies(first)
-        if rows is not None:
-            found = _found_rows(rows)
-        elif (studies := await self._values.studies_with_modality()) is not None:
-            found = self._named_studies(studies)
-        else:
-            found = self._scanned_studies(first)
-        async with _closing(found):
-            async for each in found:
-                yield each
 
     async def _scanned_studies(self, first: int | None) -> AsyncGenerator[Found]:
         """The rows of studies, each looked for among those that have the modalities.
@@ -138,7 +130,7 @@ class Reader:
     async def _study_uids(self) -> list[str] | None:
         """All studies that series or instances may belong to; None if any may."""
         if self._wanted.about_studies:
-            return [each.study async for each in self._all_studies()]
+            return [each.study async for each in await self._all_studies()]
         return None if self._wanted.studies is None else sorted(self._wanted.studies)
 
     # -- series

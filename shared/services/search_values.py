@@ -77,6 +77,8 @@ class ValueSearch:
         return None if found is None else frozenset(row.split("|")[2] for _, row in found)
 
     async def _found(self, restrictions: Iterable[tuple[str, Matcher]]) -> list[RowKey] | None:
+        if not self._values.kept:
+            return None
         for ranges in _in_preference(restrictions):
             if not await self._values.usable():
                 return None

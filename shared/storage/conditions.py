@@ -4,24 +4,55 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
-from .primitives import And, Compare, Condition, Or, Value
+from .primitives import And, Compare, Condition, Value
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {"eq": eq, "gt": gt, "ge": ge, "lt": lt, "le": le}
 
 
+Test = Callable[[Mapping[str, Value]], bool]
+
+
 def matches(condition: Condition, values: Mapping[str, Value]) -> bool:
     """Whether a row with these values passes. A missing property, or one of another type, never does."""
-    if isinstance(condition, And):
-        return all(matches(inner, values) for inner in condition.conditions)
-    if isinstance(condition, Or):
-        return any(matches(inner, values) for inner in condition.conditions)
-    value, bound = values.get(condition.name), condition.value
-    if type(value) is not type(bound):
-        return False
-    if isinstance(value, str) and isinstance(bound, str) and not (value.isascii() and bound.isascii()):
-        # Strings compare by UTF-16 code units, which differs from code points beyond the basic plane.
-        value, bound = value.encode("utf-16-be"), bound.encode("utf-16-be")
-    return _OPERATORS[condition.operator](value, bound)
+    return test_of(condition)(values)
+
+
+def test_of(condition: Condition) -> Test:
+    """The same for many rows: a condition that has been taken apart once."""
+    if isinstance(condition, Compare):
+        return _comparison(condition)
+    tests = tuple(map(test_of, condition.conditions))
+    passed = isinstance(condition, And)
+
+    def combined(values: Mapping[str, Value]) -> bool:
+        for test in tests:
+            if test(values) is not passed:
+                return not passed
+        return passed
+
+    return combined
+
+
+def _comparison(condition: Compare) -> Test:
+    name, bound, kind = condition.name, condition.value, type(condition.value)
+    compare = _OPERATORS[condition.operator]
+    if not isinstance(bound, str):
+        return lambda values: type(value := values.get(name)) is kind and compare(value, bound)
+    units = _code_units(bound)
+    plain = bound.isascii()
+
+    def text(values: Mapping[str, Value]) -> bool:
+        value = values.get(name)
+        if type(value) is not str:
+            return False
+        return compare(value, bound) if plain and value.isascii() else compare(_code_units(value), units)
+
+    return text
+
+
+def _code_units(text: str) -> bytes:
+    """Strings compare by UTF-16 code units, which differs from code points beyond the basic plane."""
+    return text.encode("utf-16-be")
 
 
 def names_in(condition: Condition) -> Iterator[str]:

@@ -9,14 +9,15 @@ a few thousand rows. It goes one of two ways:
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import orjson
 
 from .embedded_conditions import Terms, choices, narrowing
 from .embedded_database import Database
+from .embedded_known_rows import KnownRow, KnownRows
 from .embedded_schema import INDEXED, entity_table, terms_table
 from .embedded_tables import Row, Tables
 from .embedded_values import BinaryNeeded, in_order
@@ -106,6 +107,7 @@ class Query:
         self._table = table
         self._asked = question
         self._selection = tables.selection(table, question.select, condition)
+        self._known = tables.known_rows(table, question.select)
         self._narrowing = narrowing(condition) if condition else None
         self._piece = SMALLEST_PIECE
         self._few_match = False
@@ -149,10 +151,37 @@ class Query:
             except BinaryNeeded as missing:
                 self._selection.learn(missing)
 
-    def _entities(self, rows: Iterable[Row]) -> list[Entity]:
-        """Those that match the condition."""
-        read = self._selection.entity
-        return [entity for row in rows if (entity := read(row)) is not None]
+    def _rows(
+        self, connection: sqlite3.Connection, rest: str, arguments: Sequence[str | int]
+    ) -> tuple[list[Entity], int, Key | None]:
+        """Of the rows that `rest` of a statement finds: those that match the condition, how many were looked at, and
+        the key of the last one."""
+        table = entity_table(self._table)
+        if self._known is not None:
+            return self._rows_by_etag(connection, self._known, f"FROM {table}{rest}", arguments)
+        sql = f"SELECT {self._selection.columns} FROM {table}{rest}"  # noqa: S608
+        rows: list[Row] = connection.execute(sql, arguments).fetchall()
+        entities = [entity for row in rows if (entity := self._selection.entity(row)) is not None]
+        return entities, len(rows), rows[-1][:2] if rows else None
+
+    def _rows_by_etag(
+        self, connection: sqlite3.Connection, known: KnownRows, rest: str, arguments: Sequence[str | int]
+    ) -> tuple[list[Entity], int, Key | None]:
+        """The same, with the contents of those rows alone that this process does not know."""
+        heads = connection.execute(f"SELECT etag, id, pk, rk {rest}", arguments).fetchall()
+        found = [known.get(head[0]) for head in heads]
+        if None in found:
+            unknown = [head[1] for head, row in zip(heads, found, strict=True) if row is None]
+            sql = f"SELECT id, {self._selection.columns} FROM {entity_table(self._table)}{_numbered(unknown).clause}"  # noqa: S608
+            read: dict[int, KnownRow] = {}
+            for number, *row in connection.execute(sql, _numbered(unknown).arguments):
+                read[number] = self._selection.known_row(cast(Row, row))
+                known.add(read[number])
+            # a row that is not among them was removed between the two statements
+            found = [row or read.get(head[1]) for head, row in zip(heads, found, strict=True)]
+        matching = self._selection.entity_of
+        entities = [entity for row in found if row is not None and (entity := matching(row)) is not None]
+        return entities, len(heads), heads[-1][2:] if heads else None
 
     # -- along the key
 
@@ -192,13 +221,12 @@ class Query:
         most = LARGEST_ANSWER if narrowing else min(self._piece, LARGEST_ANSWER)
         if self._asked.condition is None and self._asked.top is not None:
             most = min(most, self._asked.top)
-        sql = f"SELECT {self._selection.columns} FROM {table}{where.clause} ORDER BY pk, rk LIMIT ?"  # noqa: S608
-        rows: list[Row] = connection.execute(sql, (*where.arguments, most)).fetchall()
-        if len(rows) == most:
-            last = rows[-1][0], rows[-1][1]
-        entities = self._entities(rows)
+        rest = f"{where.clause} ORDER BY pk, rk LIMIT ?"
+        entities, count, key = self._rows(connection, rest, (*where.arguments, most))
+        if count == most:
+            last = key
         if not narrowing:
-            self._few_match = 2 * len(entities) < len(rows)
+            self._few_match = 2 * len(entities) < count
         return entities, last
 
     # -- from the terms
@@ -226,7 +254,7 @@ class Query:
 
     def _among(self, numbers: Collection[int]) -> Where:
         """Those of the numbered rows that are in the ranges asked for."""
-        where = Where().also("id IN (SELECT value FROM json_each(?))", orjson.dumps(list(numbers)).decode())
+        where = _numbered(numbers)
         # The plus keeps SQLite from going along the key after all.
         for part in (_comparisons("+pk", self._asked.partitions), _comparisons("+rk", self._asked.rows)):
             for sql, argument in part:
@@ -248,8 +276,11 @@ class Query:
 
     def _numbered(self, connection: sqlite3.Connection, numbers: list[int]) -> list[Entity]:
         where = self._among(numbers)
-        sql = f"SELECT {self._selection.columns} FROM {entity_table(self._table)}{where.clause} ORDER BY +pk, +rk"  # noqa: S608
-        return self._entities(connection.execute(sql, where.arguments).fetchall())
+        return self._rows(connection, f"{where.clause} ORDER BY +pk, +rk", where.arguments)[0]
+
+
+def _numbered(numbers: Collection[int]) -> Where:
+    return Where().also("id IN (SELECT value FROM json_each(?))", orjson.dumps(list(numbers)).decode())
 
 
 def _comparisons(column: str, span: str | Range | None) -> list[tuple[str, str]]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import orjson
 
-from ..clock import Clock
+from ..clock import Clock, Ticks
 from ..errors import DicomServiceError
-from .conditions import matches, names_in
+from .conditions import names_in, test_of
 from .embedded_conditions import term
 from .embedded_database import Database
+from .embedded_known_rows import KnownRow, KnownRows
 from .embedded_schema import INDEXED, OWN_TABLES, entity_table, terms_table
 from .embedded_values import BinaryNeeded, as_given, decode, encode, in_order, resolve
 from .names import TABLES
@@ -62,7 +63,7 @@ class Selection:
 
     def __init__(self, binary_names: set[str], select: Sequence[str] | None, condition: Condition | None) -> None:
         self._binary_names = binary_names
-        self._condition = condition
+        self._passes = test_of(condition) if condition else None
         self._compared = frozenset(names_in(condition)) if condition else frozenset()
         self._given = None if select is None else frozenset(select).difference(KEYS)
         needed = None if self._given is None else self._given | self._compared
@@ -80,16 +81,27 @@ class Selection:
 
     def entity(self, found: Row) -> Entity | None:
         """The row as it was asked for, None if it does not match; raises `BinaryNeeded`."""
-        partition, row, etag, timestamp, data, binary = found
-        values: dict[str, Value] = orjson.loads(data)
-        if self._condition is not None:
-            resolve(values, self._compared, binary)
-            if not matches(self._condition, values):
+        values: dict[str, Value] = orjson.loads(found[4])
+        if self._passes is not None:
+            resolve(values, self._compared, found[5])
+            if not self._passes(values):
                 return None
+        partition, row, etag, timestamp, _, binary = found
         if self._given is not None:
             values = {name: values[name] for name in self._given if name in values}
         resolve(values, values, binary)
         return Entity(as_given(partition), as_given(row), values, str(etag), timestamp)
+
+    def known_row(self, found: Row) -> KnownRow:
+        """The row with all of its properties, whether it matches or not; raises `BinaryNeeded`."""
+        partition, row, etag, timestamp, data, binary = found
+        return KnownRow(as_given(partition), as_given(row), etag, timestamp, decode(data, binary))
+
+    def entity_of(self, known: KnownRow) -> Entity | None:
+        """As `entity`, of a row that need not be read."""
+        if self._given is None or (self._passes is not None and not self._passes(known.values)):
+            return None
+        return known.selected(self._given)
 
 
 class Tables:
@@ -99,10 +111,15 @@ class Tables:
         self._database = database
         self._clock = clock
         self._binary_names: dict[str, set[str]] = {table: set() for table in TABLES}
+        self._known = {table: KnownRows() for table in INDEXED}
 
     def selection(self, table: str, select: Sequence[str] | None, where: Condition | None = None) -> Selection:
         """How to read rows of the table."""
         return Selection(self._binary_names[_known(table)], select, where)
+
+    def known_rows(self, table: str, select: Sequence[str] | None) -> KnownRows | None:
+        """Those of an indexed table, whose rows are small and asked for again and again, if properties are selected."""
+        return self._known.get(table) if select is not None else None
 
     async def get(self, table: str, partition: str, row: str, select: Sequence[str] | None) -> Entity | None:
         selection = self.selection(table, select)
@@ -116,7 +133,9 @@ class Tables:
 
     async def write(self, table: str, operation: Operation) -> str:
         change = _Change(_known(table), self._clock)
-        return await self._database.write(lambda connection: change.apply(connection, operation))
+        etag = await self._database.write(lambda connection: change.apply(connection, operation))
+        self._remember(table, change)
+        return etag
 
     async def transact(self, table: str, operations: Sequence[Operation]) -> list[str]:
         _check_transaction(operations)
@@ -131,7 +150,14 @@ class Tables:
                     raise TransactionRefused(index, cause) from None
             return etags
 
-        return await self._database.write(work) if operations else []
+        etags = await self._database.write(work) if operations else []
+        self._remember(table, change)
+        return etags
+
+    def _remember(self, table: str, change: "_Change") -> None:
+        if table in self._known:
+            for written in change.written:
+                self._known[table].add_written(*written)
 
 
 def clear_tables(connection: sqlite3.Connection) -> None:
@@ -175,6 +201,8 @@ class _Change:
         self._table = entity_table(table)
         self._terms = terms_table(table)
         self._prefix = INDEXED.get(table)
+        self.written: list[tuple[Entity, int, Ticks]] = []
+        """Rows with the ETags and times that they were given, if the transaction is accepted."""
 
     def apply(self, connection: sqlite3.Connection, operation: Operation) -> str:
         """The row's new ETag; raises `EntityExists`, `EntityMissing` or `EntityChanged`."""
@@ -188,8 +216,9 @@ class _Change:
     def _put(self, connection: sqlite3.Connection, operation: Insert | Replace | Upsert) -> str:
         entity = operation.entity
         key = in_order(entity.partition), in_order(entity.row)
-        etag = new_etag()
-        content = (etag, self._clock(), *encode(entity.values))
+        etag, now = new_etag(), self._clock()
+        content = (etag, now, *encode(entity.values))
+        self.written.append((entity, etag, now))
         before = None if self._prefix is None or isinstance(operation, Insert) else self._indexed(connection, key)
         if isinstance(operation, Replace):
             guard, guarded = _guard(operation.etag)

@@ -56,7 +56,7 @@ SERIES_UID_PROPERTY = projected_name("0020000E")
 
 MOST_KNOWN = 10_000
 
-MOST_PARSED = 1000
+MOST_PARSED = 4096
 """Rows that this process keeps parsed: some 5 KB each."""
 
 

@@ -33,9 +33,14 @@ class ValueLookup:
         self._months = months
         self._believed = float("-inf")
 
+    @property
+    def kept(self) -> bool:
+        """Whether the storage keeps value rows at all."""
+        return self._storage.value_rows
+
     async def usable(self) -> bool:
         """Whether every row of a study or series has its value rows."""
-        if not self._storage.value_rows:
+        if not self.kept:
             return False
         now = time.monotonic()
         if now >= self._believed:

@@ -1,6 +1,7 @@
 """Ways of queries that the embedded store alone has: through terms, in pieces, partition by partition."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 import time
@@ -9,11 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from shared.storage import embedded_query
+from shared.storage import embedded_known_rows, embedded_query
 from shared.storage.conditions import matches
 from shared.storage.embedded import EmbeddedStorage
 from shared.storage.names import INDEX, STUDIES
-from shared.storage.primitives import And, Compare, Condition, Delete, Entity, Insert, Merge, Or, Replace, Upsert, Value
+from shared.storage.primitives import (
+    And,
+    Compare,
+    Condition,
+    Delete,
+    Entity,
+    EntityMissing,
+    Insert,
+    Merge,
+    Operation,
+    Or,
+    Replace,
+    TransactionRefused,
+    Upsert,
+    Value,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -161,6 +177,35 @@ async def test_terms_follow_every_change(store: EmbeddedStorage) -> None:
         for each in "abcdef":
             query = store.query(STUDIES, where=Compare("qword", "eq", each))
             assert [e.row async for e in query] == sorted(name for name, value in rows.items() if value == each)
+
+
+@pytest.mark.parametrize("most", [4, 4096])
+async def test_known_rows_are_the_rows_that_are_there(
+    store: EmbeddedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Two processes change a table, 400 times; what either finds is what one finds that knows no row."""
+    monkeypatch.setattr(embedded_known_rows, "MOST_ROWS", most)
+    chance = random.Random(7)
+    other = EmbeddedStorage(tmp_path / "store")
+    selections = [("o",), ("PartitionKey", "RowKey", "o", "step"), ("qword", "weight", "raw"), None]
+    for step in range(400):
+        one, both = chance.choice([store, other]), (store, other)
+        values: dict[str, Value] = {"qword": chance.choice("ab"), "step": step, "o": f"{step}" * 9}
+        values |= {"weight": step / 7, "raw": b"%d" % step} if chance.random() < 0.3 else {}
+        entity = Entity("p", f"r{chance.randrange(8)}", values)
+        changes: list[Operation] = [Upsert(entity), Merge(entity, "*"), Delete("p", entity.row, "*")]
+        change = chance.choice(changes)
+        with contextlib.suppress(EntityMissing):
+            await one.write(STUDIES, change)
+        with pytest.raises(TransactionRefused):
+            await one.transact(STUDIES, [Upsert(entity), Delete("p", "nowhere", "*")])
+        fresh = EmbeddedStorage(tmp_path / "store")
+        select, where = chance.choice(selections), chance.choice([None, Compare("qword", "eq", "a")])
+        expected = [each async for each in fresh.query(STUDIES, "p", where=where, select=select)]
+        for engine in both:
+            assert [each async for each in engine.query(STUDIES, "p", where=where, select=select)] == expected
+        await fresh.close()
+    await other.close()
 
 
 async def test_a_long_search_leaves_the_event_loop_free(store: EmbeddedStorage) -> None:

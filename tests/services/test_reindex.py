@@ -20,7 +20,6 @@ from shared.services import maintenance, operation_progress, reindex
 from shared.services.extended_query_tags import ReindexRunning, searchable_tags
 from shared.services.operations import get_operation
 from shared.services.reindex import run_reindex_step
-from shared.services.search import search_items
 from shared.services.tag_values import index_instances
 from shared.settings import Settings
 from shared.storage import names
@@ -28,6 +27,7 @@ from shared.storage.extended_query_tags import TagStatus
 from shared.storage.operations import OperationStatus
 from shared.storage.records import InstanceKey, NewInstance
 from tests.support.azurites import NewAccount
+from tests.support.searching import found_items
 
 pytestmark = pytest.mark.integration
 
@@ -98,7 +98,7 @@ async def found(services: Services, resource: Resource, *filters: tuple[str, str
         **path,  # type: ignore[arg-type]
     )
     tag = {"study": "0020000D", "series": "0020000E", "instance": "00080018"}[resource.item.value]
-    return sorted(item[tag]["Value"][0][2:] for item in await search_items(services, PARTITION, search))
+    return sorted(item[tag]["Value"][0][2:] for item in await found_items(services, PARTITION, search))
 
 
 async def test_tag_20_tag_22_what_is_stored_becomes_searchable(services: Services) -> None:

@@ -29,9 +29,9 @@ from shared.dicomweb import search_parameters as parameters
 from shared.dicomweb.query_string import query_pairs, requested_fuzzy_matching, requested_page
 from shared.dicomweb.search_parameters import Resource, Search
 from shared.services import search_reading, search_values
-from shared.services.search import search_items
 from shared.settings import Settings
 from shared.storage.records import InstanceKey, NewInstance
+from tests.support.searching import found_items
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -389,7 +389,7 @@ async def test_qry_19_searches_equal_the_reference(
     for _ in range(size("random searches")):
         text, search = random_search(chance, reference)
         expected = reference.find(search)
-        found = await search_items(services, PARTITION, search)
+        found = await found_items(services, PARTITION, search)
         assert found == expected, text
         assert [list(item) for item in found] == [sorted(item) for item in found], text
         empty += not found
@@ -405,7 +405,7 @@ async def test_qry_70_paging_walks_every_item_once(services: Services, reference
             walked = []
             for offset in range(0, len(whole) + 8, 7):
                 page = checked(resource, [*query, ("limit", "7"), ("offset", str(offset))], None, None)
-                walked += await search_items(services, PARTITION, page)
+                walked += await found_items(services, PARTITION, page)
             assert walked == whole
 
 
@@ -413,13 +413,13 @@ async def test_names_of_other_partitions_are_not_found(services: Services, refer
     """A data partition whose name begins alike is another one (PLT-49)."""
     for name in ("Search.Referenc", "Search.Reference2", "Microsoft.Nothing"):
         for resource in (parameters.STUDIES, parameters.SERIES, parameters.INSTANCES):
-            assert await search_items(services, name, Search(resource)) == []
+            assert await found_items(services, name, Search(resource)) == []
 
 
 async def test_qry_19_the_query_string_says_the_same(services: Services, reference: Reference) -> None:
     """The way from the URL, with everything encoded that must be (QRY-19)."""
     pairs = query_pairs(b"StudyDescription=100%25+%23%3F%7C&PatientID=*")
     search = checked(parameters.STUDIES, pairs, None, None)
-    found = await search_items(services, PARTITION, search)
+    found = await found_items(services, PARTITION, search)
     assert found == reference.find(search)
     assert found

@@ -14,10 +14,10 @@ from shared.dicomweb import search_parameters as parameters
 from shared.dicomweb.query_string import requested_page
 from shared.dicomweb.search_parameters import Resource, Search
 from shared.services import search_values
-from shared.services.search import search_items
 from shared.settings import Settings
 from shared.storage import months
 from shared.storage.records import InstanceKey, NewInstance
+from tests.support.searching import found_items
 from tests.support.stepping import TestClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -107,7 +107,7 @@ async def found(services: Services, resource: Resource, *pairs: tuple[str, str])
         parameters.requested_filters(filters, resource, fuzzy=fuzzy, extended={}),
         parameters.requested_fields(filters),
     )
-    items = await search_items(services, PARTITION, search)
+    items = await found_items(services, PARTITION, search)
     return [item["0020000D"]["Value"][0].rpartition(".")[2] for item in items]
 
 

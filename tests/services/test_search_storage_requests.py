@@ -14,10 +14,10 @@ from shared.composition import Services, open_services
 from shared.dicomweb import search_parameters as parameters
 from shared.dicomweb.query_string import query_pairs, requested_page
 from shared.dicomweb.search_parameters import Resource, Search
-from shared.services.search import search_items
 from shared.settings import Settings
 from shared.storage.records import InstanceKey, NewInstance
 from tests.support.counted_reads import counted_reads
+from tests.support.searching import found_items
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -74,7 +74,7 @@ def find(services: Services, monkeypatch: pytest.MonkeyPatch) -> Find:
             parameters.requested_fields(pairs),
             **path,  # type: ignore[arg-type]
         )
-        found = await search_items(services, PARTITION, search)
+        found = await found_items(services, PARTITION, search)
         return found, made["get"], made["query"]
 
     return run

@@ -19,7 +19,6 @@ from shared.services import extended_query_tags as tags
 from shared.services.extended_query_tags import searchable_tags
 from shared.services.operations import get_operation
 from shared.services.reindex import run_reindex_step
-from shared.services.search import search_items
 from shared.services.tag_values import index_instances
 from shared.settings import Settings
 from shared.storage import names
@@ -38,6 +37,7 @@ from shared.storage.tag_indexing import START, TagIndexing
 from tests.support.azurites import NewAccount
 from tests.support.counted_reads import counted_reads
 from tests.support.made_files import made_file
+from tests.support.searching import found_items
 from tests.support.stow import Triple, new_triple
 from tests.support.updating import of_file, update
 
@@ -91,7 +91,7 @@ async def add_tags(services: Services, *wanted: tuple[str, str]) -> None:
 async def found(services: Services, resource: Resource, *filters: tuple[str, str]) -> int:
     extended = await searchable_tags(services)
     asked = parameters.requested_filters(filters, resource, fuzzy=False, extended=extended)
-    return len(list(await search_items(services, DEFAULT_PARTITION, Search(resource, filters=asked))))
+    return len(await found_items(services, DEFAULT_PARTITION, Search(resource, filters=asked)))
 
 
 async def test_search_follows_the_study(services: Services) -> None:
@@ -174,7 +174,7 @@ async def test_details_of_the_newest_instance(services: Services, newest: bool) 
     before = await services.index.study(DEFAULT_PARTITION, first.study)
     await update(services, first.study, {(second if newest else first).instance}, PatientAge="099Y")
     search = Search(parameters.STUDIES, fields=parameters.Fields(all=True))
-    [item] = await search_items(services, DEFAULT_PARTITION, search)
+    [item] = await found_items(services, DEFAULT_PARTITION, search)
     assert item["00101010"]["Value"] == ["099Y" if newest else "002Y"]
     after = await services.index.study(DEFAULT_PARTITION, first.study)
     assert before is not None

@@ -1,6 +1,5 @@
 """Searches on the six resources of QIDO-RS (QRY-01), with their checks in the order of QRY-20."""
 
-import orjson
 from starlette.responses import Response
 
 from ...dicomweb import search_parameters as parameters
@@ -9,7 +8,7 @@ from ...dicomweb.query_string import query_pairs, requested_fuzzy_matching, requ
 from ...dicomweb.search_parameters import Resource, Search
 from ...errors import NotAcceptable
 from ...services.extended_query_tags import erroneous_keys, searchable_tags
-from ...services.search import search_items
+from ...services.search import search_json
 from ..call import Call
 
 DICOM_JSON = "application/dicom+json"
@@ -50,14 +49,14 @@ async def search_series_instances(call: Call) -> Response:
 async def _search(call: Call, resource: Resource) -> Response:
     """200 with an array, or 204 without a body if nothing is found (QRY-04, QRY-05)."""
     search = await _requested(call, resource)
-    found = await search_items(call.services, call.partition, search)
+    found = await search_json(call.services, call.partition, search)
     headers = {}
     if any(each.column != each.tag for each in search.filters):
         keys = await erroneous_keys(call.services, search.filters)
         headers = {ERRONEOUS: ",".join(keys)} if keys else {}
     if not found:
         return Response(status_code=204, headers=headers)
-    return Response(orjson.dumps(found), headers=headers, media_type=DICOM_JSON)
+    return Response(found, headers=headers, media_type=DICOM_JSON)
 
 
 async def _requested(call: Call, resource: Resource) -> Search:

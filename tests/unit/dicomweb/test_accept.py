@@ -286,7 +286,7 @@ def test_quoted_parameters_come_back(parameters: dict[str, str]) -> None:
         for name, value in parameters.items()
     )
     stripped = {name: value.strip() for name, value in parameters.items()}
-    assert parse([f"a/b{written}, c/d"]) == [MediaRange("a/b", stripped), MediaRange("c/d")]
+    assert parse([f"a/b{written}, c/d"]) == (MediaRange("a/b", stripped), MediaRange("c/d"))
 
 
 def test_choice_is_a_value() -> None:
