@@ -67,9 +67,9 @@ class StoreInstances:
 
     async def look(self, *, rows: bool) -> StudyView:
         if rows:
-            self._take_all()
-            found = await asyncio.gather(*(held(self._storage, item.key) for item in self.items))
-            for item, there in zip(self.items, found, strict=True):
+            every = self.items + self.left
+            found = await asyncio.gather(*(held(self._storage, item.key) for item in every))
+            for item, there in zip(every, found, strict=True):
                 item.held = there
         return await self._settler.read(self._study, self._series)
 
@@ -86,23 +86,18 @@ class StoreInstances:
 
     def attempt(self, view: StudyView, now: Ticks, after: int) -> Attempt | None:
         """POST of an instance that is there is refused; the rest of the group goes on."""
-        self._take_all()
-        self.items = [item for item in self.items if item.replace or item.held is None]
-        self._leave_what_is_too_much()
+        self._divide([item for item in self.items + self.left if item.replace or item.held is None])
         for item in self.items:
             item.outcome = Outcome.CREATED if item.held is None else Outcome.REPLACED
         return store_attempt(self._study, view, self.items, self.operation, now, after) if self.items else None
 
-    def _take_all(self) -> None:
-        self.items, self.left = self.items + self.left, []
-
-    def _leave_what_is_too_much(self) -> None:
+    def _divide(self, items: list[Storing]) -> None:
         rows = 1 + len(self._series)
-        for number, item in enumerate(self.items):
+        fitting = 0
+        for item in items:
             rows += item.held.rows if item.held else 1
-            if rows > MOST_ROWS:
-                self.items, self.left = self.items[:number], self.items[number:]
-                return
+            fitting += rows <= MOST_ROWS
+        self.items, self.left = items[:fitting], items[fitting:]
 
 
 class UpdateInstances:
@@ -136,7 +131,7 @@ class UpdateInstances:
         ready: list[Updating] = []
         weight = 0
         for item in self._items:
-            item.outcome = _obstacle(item)
+            item.outcome = _obstacle(item) if view.row else UpdateOutcome.GONE
             if item.outcome is not None or item.held is None:
                 continue
             weight += weight_of(item.row) + weight_of(item.held.row)

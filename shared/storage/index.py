@@ -1,6 +1,7 @@
 """Reading table `index`: what is stored (protocol, section 10). The committer is what writes it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -170,7 +171,7 @@ class Index:
 
     async def original(self, found: InstanceRecord, *, metadata: bool = False) -> InstanceRecord | None:
         """The version that was stored of an instance that was just read (RET-110), its frame table included; itself if
-        it is that. None if the instance is gone meanwhile."""
+        it is that. None if the instance is gone meanwhile (rule 31a)."""
         now: InstanceRecord | None = found
         while now is not None and now.original:
             entity = await self._storage.get(
@@ -179,16 +180,12 @@ class Index:
                 original_row_key(now.key.series, now.key.instance),
                 METADATA_PROPERTIES if metadata else RECORD_PROPERTIES,
             )
-            before = now
             if entity is not None and instance_row(entity).called == now.original:
-                try:
+                with contextlib.suppress(BlobMissing):
                     return await self._with_frames(record(now.key, instance_row(entity)))
-                except BlobMissing:
-                    now = await self.instance(found.key, metadata=metadata)
-                    if now is not None and now.original == before.original:
-                        raise
-            else:  # replaced or deleted meanwhile
-                now = await self.instance(found.key, metadata=metadata)
+            before, now = now, await self.instance(found.key, metadata=metadata)
+            if now is not None and now.version == before.version:
+                raise BlobMissing(f"What is to be known of the original of {before.file} is missing.")
         return now
 
     async def originals(self, records: Sequence[InstanceRecord], *, metadata: bool = False) -> list[InstanceRecord]:

@@ -248,16 +248,25 @@ async def test_pieces_of_a_large_update(process: NewProcess, storage: Storage) -
     assert len({entry.key for entry in (await whole_feed(a.services))[60:]}) == 60
 
 
-async def test_put_over_many_updated_instances(process: NewProcess, storage: Storage) -> None:
-    """A group of stores that one transaction would carry, but for the originals that go with it (rule 10)."""
+@pytest.mark.parametrize("lost", ["nothing", "answer", "request"])
+async def test_put_over_many_updated_instances(lost: str, process: NewProcess, storage: Storage) -> None:
+    """A group of stores that one transaction would carry, but for the originals that go with it (rules 10, 11d)."""
     a, u = process("A"), process("U")
     for number in range(70):
         await a.store(str(number))
     await u.update()
     names = [str(number) for number in range(70)]
     new = [await a._new(InstanceKey(DEFAULT_PARTITION, "1.2", "1.2.3", name), "Put") for name in names]
-    outcomes = await a.services.committer.store(new, replace=True, expires=None, began=a.clock())
-    assert outcomes == [Outcome.REPLACED] * 70
+    task = a.begin(a.services.committer.store(new, replace=True, expires=None, began=a.clock()))
+    if lost != "nothing":
+        for _ in range(2):  # refused: the study row is an old one, and the instances are there
+            await (await a.reach("transact index")).let_pass()
+        step = await a.reach("transact index")
+        if lost == "answer":
+            await step.lose_answer()
+        else:
+            step.lose_request()
+    assert await a.finish(task) == [Outcome.REPLACED] * 70
     assert (await _settled(a, storage)).count(Action.UPDATE) == 140
     assert await _contents(a, "69") == ("A 69 Put", "A 69 Put")
 

@@ -10,9 +10,11 @@ from shared.clock import wall_clock
 from shared.composition import Services, open_services
 from shared.services.file_reading import MOST_BYTES_AHEAD, MOST_FILES_AHEAD, FileReader
 from shared.settings import Settings
+from shared.storage import names
 from shared.storage.files import CHUNK
-from shared.storage.primitives import BlobMissing
+from shared.storage.primitives import ANY, BlobMissing, Delete
 from shared.storage.records import InstanceKey, InstanceRecord, NewInstance, UpdatedInstance
+from shared.storage.rows import original_row_key, partition_key
 from tests.support.made_files import new_uid
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -146,12 +148,19 @@ async def test_originals_meanwhile(services: Services, then: str) -> None:
         assert [await reader.read(each) for each in found if each] == [expected]
 
 
-async def test_lost_original(services: Services) -> None:
-    """protocol rule 31a: a file that its row still names is an error here, too"""
+@pytest.mark.parametrize("lost", ["file", "row"])
+async def test_lost_original(services: Services, lost: str) -> None:
+    """protocol rule 31a: a file that its row still names is an error here, too, and so is a row that is not there"""
     reader = FileReader(services.index, services.files, original=True)
     before = await stored(services, b"stored")
-    await updated(services, b"updated", before)
+    latest = await updated(services, b"updated", before)
     await services.files.discard(before.file)
+    if lost == "row":
+        key = before.key
+        partition, row = partition_key(key.partition, key.study), original_row_key(key.series, key.instance)
+        await services.storage.write(names.INDEX, Delete(partition, row, ANY))
+        with pytest.raises(BlobMissing):
+            await services.index.originals([latest])
     with pytest.raises(BlobMissing):
         await reader.current(before, reader.read)
 
