@@ -1,5 +1,6 @@
 """Pictures of frames for display, as JPEG or PNG (PS3.18 8.7.4; RET-84 to RET-100)."""
 
+from functools import lru_cache
 from io import BytesIO
 
 from PIL import Image as Pillow
@@ -11,6 +12,12 @@ from .image_file import reading
 from .pixels import Undecodable
 from .scan import Malformed
 
+HEADERS_KEPT = 16
+"""Viewers show one frame of a file after another; what its header says is worked out once."""
+
+LONGEST_KEPT = 64 * 1024
+"""Bytes of a header that is kept."""
+
 _GREYSCALE = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
 _FORMATS = {
     "image/jpeg": ("JPEG", {"subsampling": 0}),
@@ -20,7 +27,7 @@ _FORMATS = {
 
 def needs_first_frame(beginning: bytes, transfer_syntax: str, frame: int) -> bool:
     """Whether the picture of `frame` depends on the values of the first frame also; raises `Undecodable`."""
-    image = read_image(beginning, transfer_syntax)
+    image = _image(beginning, transfer_syntax)
     return frame > 1 and image.photometric in _GREYSCALE and _display(image, frame).needs_extremes
 
 
@@ -38,7 +45,7 @@ def render_frame(
     `beginning` is the file up to its pixel data, `content` the frame (counted from 1) as it was cut out of the file,
     `first` the first frame if `needs_first_frame`. `quality` is that of JPEG, 1 to 100.
     """
-    image = read_image(beginning, transfer_syntax)
+    image = _image(beginning, transfer_syntax)
     return _picture(image, frame, content, first, media_type, quality)
 
 
@@ -62,6 +69,14 @@ def _picture(image: Image, frame: int, content: bytes, first: bytes | None, medi
     return encoded.getvalue()
 
 
+def _image(beginning: bytes, transfer_syntax: str) -> Image:
+    return (_known_image if len(beginning) <= LONGEST_KEPT else read_image)(beginning, transfer_syntax)
+
+
+_known_image = lru_cache(maxsize=HEADERS_KEPT)(read_image)
+
+
+@lru_cache(maxsize=HEADERS_KEPT)
 def _display(image: Image, frame: int) -> GreyscaleDisplay:
     try:
         return GreyscaleDisplay(image.header, image.layout, frame)

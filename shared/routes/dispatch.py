@@ -21,6 +21,7 @@ from ..dicomweb.urls import request_url
 from ..errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
 from ..settings import settings
 from ..storage.records import DEFAULT_PARTITION
+from ..under_way import answering
 from .audit import AuditEntry, custom_headers
 from .authentication import identify
 from .call import Call, Route
@@ -68,7 +69,8 @@ async def dispatch(group: RouteGroup, request: Request) -> Response:
     exchange = Exchange(_correlation_id(request))
     exchange.headers = {**SECURITY_HEADERS, CORRELATION_HEADER: exchange.correlation_id}
     try:
-        response = await compressed(request, await _answer(group, request, exchange))
+        with answering():
+            response = await compressed(request, await _answer(group, request, exchange))
         await _drain(request)
     except ClientDisconnect:
         response = Response(status_code=400)

@@ -1,17 +1,25 @@
 """Pictures of frames (PS3.18 10.4.1.1.3; RET-80 to RET-101)."""
 
 import asyncio
+import sys
 
 from ..dicom import transfer_syntaxes as ts
 from ..dicom.frames import FrameTable
 from ..dicom.pixels import Undecodable
 from ..errors import NotAcceptable, NotFound
 from ..storage.records import InstanceKey, InstanceRecord
+from ..under_way import alone
 from .retrieve import Source, find_instance
 from .retrieve_frames import frame_table, read_image
 
+SMALL_FRAME = 1024 * 1024
+"""Bytes of samples that are rendered within a few milliseconds."""
+
+_RENDERER = "shared.dicom.render"
+
 _WHOLE_FILES = frozenset({ts.DEFLATED, ts.EXPLICIT_BIG_ENDIAN})
-_IN_THREAD = frozenset({ts.IMPLICIT_LITTLE_ENDIAN, ts.EXPLICIT_LITTLE_ENDIAN, ts.JPEG_BASELINE, ts.JPEG_EXTENDED})
+_PLAIN = frozenset({ts.IMPLICIT_LITTLE_ENDIAN, ts.EXPLICIT_LITTLE_ENDIAN})
+_IN_THREAD = _PLAIN | {ts.JPEG_BASELINE, ts.JPEG_EXTENDED}
 """What numpy and Pillow do alone: they let go of the interpreter's lock, and take any input. The codecs of all other
 transfer syntaxes have a process of their own."""
 
@@ -63,10 +71,9 @@ class _Rendering:
         if syntax in _IN_THREAD:
             async with self._source.codecs.thread():
                 beginning, content = await self._read()
-                picture = await asyncio.to_thread(self._render, beginning, content, None)
+                picture = await self._rendered(beginning, content, None)
                 if picture is None:
-                    first = await self._first_frame()
-                    picture = await asyncio.to_thread(self._render, beginning, content, first)
+                    picture = await self._rendered(beginning, content, await self._first_frame())
                 assert picture is not None
                 return picture
         async with self._source.codecs.turn() as turn:
@@ -91,6 +98,13 @@ class _Rendering:
         picture = b"".join([chunk async for chunk in result.chunks()])
         result.close()
         return picture
+
+    async def _rendered(self, beginning: bytes, content: bytes, first: bytes | None) -> bytes | None:
+        """In a thread, unless it is quickly done and nobody waits; numpy and Pillow are loaded in a thread, too."""
+        small = len(content) <= SMALL_FRAME and self._record.transfer_syntax in _PLAIN
+        if small and alone() and _RENDERER in sys.modules:
+            return self._render(beginning, content, first)
+        return await asyncio.to_thread(self._render, beginning, content, first)
 
     def _render(self, beginning: bytes, content: bytes, first: bytes | None) -> bytes | None:
         """None if the first frame is needed, too."""

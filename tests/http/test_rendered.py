@@ -1,6 +1,7 @@
 """Pictures by URL: negotiation, quality, frame numbers; what is in them is tested with the renderer itself."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -165,3 +166,13 @@ def test_undecodable(base_url: str) -> None:
     url = stored(base_url, made_image(FRAMES[0], PhotometricInterpretation="HSV"))
     message = "An error was encountered when attempting to convert the dicom file into an image"
     assert refusal(get(f"{url}/rendered", "image/jpeg")) == (406, message)
+
+
+def test_one_picture_and_many_at_once(base_url: str, three: str) -> None:
+    """RET-80, RET-85: a picture that is made where its request is answered is the one that a thread makes"""
+    paths = [f"{three}/frames/{number}/rendered" for number in (1, 2, 3)]
+    alone = [get(path, "image/png").content for path in paths]
+    with ThreadPoolExecutor(8) as clients:
+        together = list(clients.map(lambda path: get(path, "image/png").content, paths * 16))
+    assert together == alone * 16
+    assert len(set(alone)) == 3
