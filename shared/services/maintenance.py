@@ -91,6 +91,7 @@ class Repairs:
             await asyncio.sleep(seconds)
             try:
                 await repair(self._services)
+                await resume_stalled(self._services)
                 await complete_value_rows(self._services)
                 return
             except Exception as error:

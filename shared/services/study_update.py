@@ -122,6 +122,8 @@ class StudyUpdate:
             faulty += [(key.series, key.instance) for key, outcome in outcomes.items() if outcome is None]
             updated, left = _counted(outcomes)
             done += updated
+        if state.tried:  # what was committed by a step that died may not be in feed and search yet
+            await self._services.committer.repair(*self._study)
         faulty += [(key.series, key.instance) for key in left]
         return replace(state, done=state.done + done, faulty=faulty[: MOST_NAMED + 1]).next_batch("clear")
 

@@ -8,6 +8,7 @@ LONGEST_FIRST = (
     "tests/faults/test_start_command.py",
     "tests/faults/test_kills.py",
     "tests/faults/test_memory.py",
+    "tests/faults/test_bulk_update_kills.py",
     "tests/faults/test_schedules.py",
     "tests/faults/test_workitem_races.py",
     "tests/faults/test_rude_clients.py",

@@ -34,6 +34,7 @@ SIZES: dict[str, Size] = {
     "parts that are no DICOM": Size(10_000, 100_000),
     "mutations of real files": Size(200, 2_000),
     "studies searched": Size(300, 3_000),
+    "instances of one study updated": Size(300, 3_000),
     "instances reindexed": Size(1_000, 10_000),
     "random searches": Size(200, 2_000),
     "examples of matching": Size(500, 5_000),
