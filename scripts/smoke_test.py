@@ -201,6 +201,22 @@ class Walk:
         finally:
             self.ask("DELETE", f"{tags}/{TAG}", 204)
 
+    def bulk_update(self) -> None:
+        change = {"00080050": {"vr": "SH", "Value": ["SMOKE-2"]}}
+        body = json.dumps({"studyInstanceUids": [self.study], "changeDataset": change}).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = self.client.post("/v2/studies/$bulkUpdate", content=body, headers=headers)
+        if answer.status_code in (404, 409):
+            raise Skipped("not served" if answer.status_code == 404 else answer.text)
+        check(answer.status_code == 202, f"POST $bulkUpdate: {answer.status_code}: {answer.text[:200]}")
+        self.wait_for(f"/v2/operations/{answer.json()['id']}")
+        for original, value in (("false", "SMOKE-2"), ("true", "SMOKE")):
+            metadata = self.ask("GET", f"{self.instance()}/metadata", msdicom_request_original=original).json()
+            check(metadata[0]["00080050"]["Value"] == [value], f"AccessionNumber, original: {original}")
+        check(
+            len(self.ask("GET", f"/v2/studies?AccessionNumber=SMOKE-2&PatientID={self.patient}").json()) == 1, "found"
+        )
+
     def wait_for(self, operation: str) -> None:
         end = time.monotonic() + 60
         status = ""
@@ -267,6 +283,7 @@ STEPS: tuple[Callable[[Walk], None], ...] = (
     Walk.render,
     Walk.change_feed,
     Walk.extended_query_tags,
+    Walk.bulk_update,
     Walk.worklist,
     Walk.refuse_wrong_paths,
     Walk.delete,

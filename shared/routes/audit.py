@@ -18,6 +18,7 @@ from ..dicomweb.attribute_keys import attribute_tag
 from ..dicomweb.query_string import query_pairs
 from ..dicomweb.urls import request_url
 from ..errors import InvalidRequest
+from ..storage.operations import OperationStatus
 from .log_lines import write_soon
 from .request_log import raw_path
 
@@ -61,22 +62,45 @@ class AuditEntry:
         write_soon(self._write, datetime.now(UTC), result)
 
     def _write(self, time: datetime, result: dict[str, object]) -> None:
-        line = {
-            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "category": "AuditLogs",
-            "operationName": self.operation,
-            **result,
-            "uri": self._uri(),
-            "callerIpAddress": caller_address(self.request),
-            "correlationId": self.correlation_id,
-            "identity": {"claims": dict(self.claims)},
-            "customHeaders": dict(self.headers),
-        }
-        logger.info("%s", orjson.dumps(line).decode())
+        claims, headers = dict(self.claims), dict(self.headers)
+        caller = caller_address(self.request)
+        _write_line(time, self.operation, result, self._uri(), caller, self.correlation_id, claims, headers)
 
     def _uri(self) -> str:
         url = request_url(self.request, self.public_url)
         return audited_url(url, raw_path(self.request), self.request.scope["query_string"])
+
+
+def job_told(name: str, id_: str, status: OperationStatus) -> None:
+    """A line about a job that begins or has ended; nobody has called it, and its id stands for all its steps."""
+    result: dict[str, object] = {"resultType": "Started"}
+    if status.finished:
+        result = {"resultType": "Ended", "statusCode": 200 if status is OperationStatus.SUCCEEDED else 500}
+    write_soon(_write_line, datetime.now(UTC), name, result, f"/operations/{id_}", "", id_, {}, {})
+
+
+def _write_line(
+    time: datetime,
+    operation: str,
+    result: dict[str, object],
+    uri: str,
+    caller: str,
+    correlation_id: str,
+    claims: dict[str, str],
+    headers: dict[str, str],
+) -> None:
+    line = {
+        "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "category": "AuditLogs",
+        "operationName": operation,
+        **result,
+        "uri": uri,
+        "callerIpAddress": caller,
+        "correlationId": correlation_id,
+        "identity": {"claims": claims},
+        "customHeaders": headers,
+    }
+    logger.info("%s", orjson.dumps(line).decode())
 
 
 def custom_headers(request: Request) -> dict[str, str]:

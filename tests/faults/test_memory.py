@@ -73,7 +73,7 @@ def host(
 
 @pytest.mark.parametrize("case", ["few large files", "many small files"])
 def test_large_study(case: str, host: LocalHost, size: Callable[[str], int]) -> None:
-    """STO-105, RET-27: a large study is stored and retrieved whole in bounded memory."""
+    """STO-105, RET-27, PLT-74: a large study is stored, retrieved whole and updated in bounded memory."""
     count, each = {
         "few large files": (4, size("bytes of each large file of a study")),
         "many small files": (size("files of 512 KB in one study"), 512 * 1024),
@@ -95,8 +95,22 @@ def test_large_study(case: str, host: LocalHost, size: Callable[[str], int]) -> 
         with client.stream("GET", path, headers=ORIGINAL) as answer:
             for chunk in answer.iter_raw():
                 digest.update(chunk)
+        update(client, study, count)
+        with client.stream("GET", path, headers=ORIGINAL) as answer:
+            rest = files[-1].pixel_digest(answer.iter_raw())
+    assert rest == files[-1].pixel_digest(files[-1].pieces())
     assert digest.hexdigest() == files[-1].digest()
     assert watch.most < MOST_RESIDENT, f"{watch.most / 1e6:.0f} MB"
+
+
+def update(client: httpx.Client, study: str, count: int) -> None:
+    """Gives all instances of the study another name, of another character set."""
+    change = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "王^小"}]}}
+    answer = client.post("/studies/$bulkUpdate", json={"studyInstanceUids": [study], "changeDataset": change})
+    path = f"/operations/{answer.json()['id']}"
+    while (found := client.get(path)).status_code == 202:
+        time.sleep(0.1)
+    assert found.json()["results"]["instanceUpdated"] == count, found.text
 
 
 def test_no_growth(host: LocalHost, size: Callable[[str], int]) -> None:

@@ -83,6 +83,7 @@ WORKITEM_JSON = {"Content-Type": "application/dicom+json"}
         ("retrieve-rendered", "GET", f"{INSTANCE}/rendered"),
         ("query", "GET", "/v1/series"),
         ("delete", "DELETE", "/v2/studies/1.2.3"),
+        ("update-study", "POST", "/v2/studies/$bulkUpdate"),
         ("change-feed", "GET", "/v2/changefeed"),
         ("partition", "GET", "/v2/partitions"),
         ("query", "GET", "/v2/partitions/x/studies"),
@@ -108,6 +109,21 @@ def test_names_of_actions(host: LocalHost, operation: str, method: str, path: st
     lines = audited(host, response)
     assert [line["operationName"] for line in lines] == [operation] * 2
     assert lines[-1]["statusCode"] == response.status_code
+
+
+def test_jobs(host: LocalHost) -> None:
+    """PLT-46: a bulk update begins and ends, under its id"""
+    body = {"studyInstanceUids": ["1.2.3.99"], "changeDataset": {}}
+    path = "/v2/operations/" + ask(host, "POST", "/v2/studies/$bulkUpdate", json=body).json()["id"]
+    end = time.monotonic() + 30
+    lines: list[str] = []
+    while len(lines) < 2:
+        assert time.monotonic() < end
+        ask(host, "GET", path)
+        lines = [line for line in host.output().splitlines() if '"operationName":"update-study-operation"' in line]
+    started, ended = (json.loads(line[line.index("{") :]) for line in lines)
+    assert (started["resultType"], ended["resultType"], ended["statusCode"]) == ("Started", "Ended", 200)
+    assert started["uri"] == ended["uri"] == path.removeprefix("/v2")
 
 
 def test_refused_callers(host: LocalHost) -> None:

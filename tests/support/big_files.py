@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.support.made_files import BOUNDARY, made_file
 
@@ -40,6 +40,20 @@ class BigFile:
             piece = PIECE[:left]
             yield piece
             left -= len(piece)
+
+    def pixel_digest(self, pieces: Iterable[bytes]) -> str:
+        """SHA-256 of what stands behind the header of Pixel Data in this file or a version of it."""
+        digest, head, found = hashlib.sha256(), b"", False
+        for piece in pieces:
+            if found:
+                digest.update(piece)
+            else:
+                head += piece
+                start = head.find(self._header[-12:])
+                found = start >= 0
+                if found:
+                    digest.update(head[start:])
+        return digest.hexdigest()
 
     def digest(self) -> str:
         """SHA-256 of the file."""
