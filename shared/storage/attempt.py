@@ -101,7 +101,7 @@ class Updating:
     update: UpdatedInstance
     row: InstanceRow
     held: Held | None = None
-    outcome: UpdateOutcome | None = UpdateOutcome.FAILED
+    outcome: UpdateOutcome | None = None
 
     @property
     def key(self) -> InstanceKey:

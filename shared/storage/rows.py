@@ -308,7 +308,7 @@ def instance_entity(key: InstanceKey, row: InstanceRow) -> Entity:
         values["fr"] = row.frames
     if row.overflow:
         values["ov"] = row.overflow
-    if row.operation:
+    if row.original:
         values |= {"by": row.operation, "of": row.original}
     return Entity(partition_key(key.partition, key.study), instance_row_key(key.series, key.instance), values)
 

@@ -11,14 +11,15 @@ import orjson
 
 from ..clock import Ticks
 from . import names
+from .changes import MOST_UPDATED
 from .primitives import ANY, MOST_OPERATIONS, Delete, Entity, EntityMissing, Storage, TransactionRefused, Upsert, Value
 from .records import InstanceKey
 from .rows import file_name, upload_of
 
 _ROWS = ("batch|", "batch}")
 
-BATCH = 50
-"""Instances in one row, and between two writes of the operation."""
+BATCH = MOST_UPDATED
+"""Instances in one row, and between two writes of the operation: what one transaction commits."""
 
 
 @dataclass(frozen=True, slots=True)

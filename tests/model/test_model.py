@@ -18,7 +18,7 @@ SMALL = (
     "update-again",
     "retrieve-original",
 )
-"""Scenarios of up to some 100,000 states; all of them hold 69 million."""
+"""Scenarios of up to some 100,000 states; all of them hold 76 million."""
 
 SMALL_RULES = ("fence", "remember", "settle on refusal", "seal", "made from", "named originals")
 
