@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..dicomweb.bulk_update_request import BulkUpdate
 from ..errors import Conflict
 from ..storage.operations import Operation, Operations, OperationStatus
-from ..storage.primitives import EntityChanged
+from ..storage.primitives import EntityChanged, EntityMissing
 from .operation_progress import resume_if_stalled, save, send, step_end
 from .study_update import StudyUpdate
 from .update_progress import UPDATE, Progress, UpdateState
@@ -64,7 +64,7 @@ async def run_update_step(services: "Services", id_: str) -> None:
                 await send(services, operation)
                 return
         await progress.finish()
-    except EntityChanged:
+    except (EntityChanged, EntityMissing):
         log.info("Another step of operation %s is under way.", id_)
 
 
@@ -82,7 +82,7 @@ async def fail_update(services: "Services", id_: str, reason: str) -> None:
     operation = await Operations(services.storage).get(id_)
     if operation is not None and not operation.status.finished:
         state = UpdateState(**operation.state)
-        state = replace(state, errors=[*state.errors, reason])
+        state = replace(state, errors=[*state.errors, reason], changes={})
         await save(services, replace(operation, status=OperationStatus.FAILED, reason=reason, state=asdict(state)))
 
 

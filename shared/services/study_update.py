@@ -63,10 +63,10 @@ class StudyUpdate:
 
     async def _list(self, state: UpdateState) -> UpdateState:
         """Which instances there are: those that are stored from now on are no part of the update."""
-        keys = [] if state.study in state.studies[: state.index] else await self._services.index.keys(*self._study)
-        if not keys:
+        if state.study in state.studies[: state.index]:
             return state.next_study()
-        return replace(state.in_phase("make"), batches=await self._batches.start(keys))
+        batches = await self._batches.start(await self._services.index.sizes(*self._study))
+        return replace(state.in_phase("make"), batches=batches) if batches else state.next_study()
 
     # ---------------------------------------------------------------- making the files
 

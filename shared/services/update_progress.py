@@ -105,8 +105,9 @@ class Progress:
             await self._save(OperationStatus.RUNNING, min(99, percent))
 
     async def finish(self) -> None:
-        """The end; with any error the operation has failed (PLT-72)."""
+        """The end; with any error the operation has failed (PLT-72). The new values are kept no longer."""
         async with self._writing:
+            self.state = replace(self.state, changes={})
             await self._save(OperationStatus.FAILED if self.state.errors else OperationStatus.SUCCEEDED, 100)
 
     async def alive(self, work: Coroutine[Any, Any, None]) -> None:

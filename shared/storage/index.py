@@ -129,15 +129,19 @@ class Index:
             select = (*select, *_STUDY_PROPERTIES)
         return self._storage.query(names.INDEX, partition_key(partition, study), rows=rows, select=select)
 
-    async def keys(self, partition: str, study: str) -> list[InstanceKey]:
-        """The instances of a study in order of their row keys; empty if there are none."""
+    async def sizes(self, partition: str, study: str) -> list[tuple[InstanceKey, int]]:
+        """The instances of a study in order of their row keys, with the bytes of their files; empty without any."""
         owner = await self._study_row(partition, study)
         if owner is None:
             return []
         found = self._storage.query(
-            names.INDEX, partition_key(partition, study), rows=_INSTANCE_ROWS, select=("PartitionKey", "RowKey")
+            names.INDEX, partition_key(partition, study), rows=_INSTANCE_ROWS, select=("PartitionKey", "RowKey", "n")
         )
-        return [key async for entity in found if not owner.hides((key := key_of_entity(entity)).series)]
+        return [
+            (key, int(entity.values["n"]))
+            async for entity in found
+            if not owner.hides((key := key_of_entity(entity)).series)
+        ]
 
     async def instance(self, key: InstanceKey, *, metadata: bool = False) -> InstanceRecord | None:
         """One instance, its frame table included."""

@@ -4,7 +4,7 @@ The rows lie beside that of their operation. They are written before anything is
 know more than the number of the batch that it is at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -20,6 +20,9 @@ _ROWS = ("batch|", "batch}")
 
 BATCH = MOST_UPDATED
 """Instances in one row, and between two writes of the operation: what one transaction commits."""
+
+BATCH_BYTES = 256 * 1024 * 1024
+"""Of their files together, unless one alone has more: a step has to end within the minutes that a host gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,12 @@ class UpdateBatches:
         self._partition = partition
         self._study = study
 
-    async def start(self, keys: Sequence[InstanceKey]) -> int:
-        """Writes down which instances there are; the number of batches."""
-        parts = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
-        for number, part in enumerate(parts):
-            await self.write(Batch(number, [MadeInstance(key) for key in part]))
-        return len(parts)
+    async def start(self, sizes: Iterable[tuple[InstanceKey, int]]) -> int:
+        """Writes down which instances there are, with the bytes of their files; the number of batches."""
+        number = 0
+        for number, part in enumerate(_parts(sizes), 1):
+            await self.write(Batch(number - 1, [MadeInstance(key) for key in part]))
+        return number
 
     async def write(self, batch: Batch) -> None:
         """Puts a batch in the place of the one with its number."""
@@ -95,6 +98,19 @@ class UpdateBatches:
                 await self._storage.transact(names.OPERATIONS, list(doomed[start : start + MOST_OPERATIONS]))
             except (TransactionRefused, EntityMissing):
                 continue  # another step has done so
+
+
+def _parts(sizes: Iterable[tuple[InstanceKey, int]]) -> Iterator[list[InstanceKey]]:
+    part: list[InstanceKey] = []
+    together = 0
+    for key, size in sizes:
+        if part and (len(part) == BATCH or together + size > BATCH_BYTES):
+            yield part
+            part, together = [], 0
+        part.append(key)
+        together += size
+    if part:
+        yield part
 
 
 def _row(number: int) -> str:

@@ -341,6 +341,25 @@ async def test_signs_of_life(services: Services, monkeypatch: pytest.MonkeyPatch
     assert len(await updates(services)) == 1
 
 
+async def test_plt_73_batches_of_large_files(
+    services: Services, short_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLT-73, PLT-74: fewer in a batch, so that no step takes too long; new values are not kept behind the end"""
+    monkeypatch.setattr(update_batches, "BATCH_BYTES", 1)
+    await store(services, "1.1", 1, 2, 3)
+    operation = await start(services, "1.1")
+    await run_update_step(services, operation)
+    found = await Operations(services.storage).get(operation)
+    assert found is not None
+    assert (found.state["batches"], found.state["changes"]) == (
+        3,
+        {"00100010": "New^Name", "00081030": NAME[0x00081030]},
+    )
+    assert (await finish(services, operation))["instanceUpdated"] == 3
+    rows = [str(entity.values) async for entity in services.storage.query(names.OPERATIONS)]
+    assert not [row for row in rows if "New" in row]
+
+
 async def test_large_changes(services: Services) -> None:
     """PLT-67, PLT-72: a state that is longer than a property of a row"""
     await store(services, "1.1", 1)
