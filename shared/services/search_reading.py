@@ -71,6 +71,9 @@ class Reader:
 
     async def studies(self, page: Page) -> list[Found]:
         """The page of the studies that match."""
+        if self._wanted.studies is None and not self._wanted.about_studies and page.end <= MOST_ROWS:
+            newest = await self._projections.newest_studies(self._partition, page.end)
+            return [_found_row(row) for row in newest[page.offset :]]
         return await _taken(await self._all_studies(_few(page)), page)
 
     async def _all_studies(self, first: int | None = None) -> AsyncIterator[Found]:
@@ -115,7 +118,7 @@ class Reader:
                 if wanted.modalities is not None and row.study not in fitting:
                     continue
                 if wanted.study_matches(row.attributes):
-                    yield Found(row.study, row.created, attributes=row.attributes, text=row.text)
+                    yield _found_row(row)
 
     async def _series_with_modalities(self) -> AsyncGenerator[Found]:
         modalities = self._wanted.modalities
@@ -271,7 +274,11 @@ def _found(instance: InstanceRecord | Valued) -> Found:
 async def _found_rows(rows: AsyncIterator[Projection]) -> AsyncGenerator[Found]:
     async with _closing(rows):
         async for row in rows:
-            yield Found(row.study, row.created, row.series, attributes=row.attributes, text=row.text)
+            yield _found_row(row)
+
+
+def _found_row(row: Projection) -> Found:
+    return Found(row.study, row.created, row.series, attributes=row.attributes, text=row.text)
 
 
 def _merged(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, frozenset[str]]]:

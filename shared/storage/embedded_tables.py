@@ -218,7 +218,9 @@ class _Change:
         key = in_order(entity.partition), in_order(entity.row)
         etag, now = new_etag(), self._clock()
         content = (etag, now, *encode(entity.values))
-        self.written.append((entity, etag, now))
+        terms = self._terms_of(entity.values) if self._prefix is not None else set()
+        if terms:
+            self.written.append((entity, etag, now))
         before = None if self._prefix is None or isinstance(operation, Insert) else self._indexed(connection, key)
         if isinstance(operation, Replace):
             guard, guarded = _guard(operation.etag)
@@ -228,7 +230,7 @@ class _Change:
         else:
             self._add(connection, (*key, *content), replace=isinstance(operation, Upsert))
         if self._prefix is not None:
-            self._index(connection, key, before or set(), self._terms_of(entity.values))
+            self._index(connection, key, before or set(), terms)
         return str(etag)
 
     def _add(self, connection: sqlite3.Connection, row: tuple[object, ...], *, replace: bool) -> None:

@@ -15,7 +15,7 @@ from .projection_rows import projection_partition
 
 LOOK_AGAIN_SECONDS = 60.0
 
-_CLOCKS_DIFFER = 24 * HOUR
+CLOCKS_DIFFER = 24 * HOUR
 """More than clocks of hosts may (rule 5)."""
 
 
@@ -36,7 +36,7 @@ class Months:
         """The table's partitions, newest month first."""
         now = self._clock()
         known = self._known.setdefault(partition, set())
-        known |= {projection_partition(partition, now + skew) for skew in (-_CLOCKS_DIFFER, 0, _CLOCKS_DIFFER)}
+        known |= {projection_partition(partition, now + skew) for skew in (-CLOCKS_DIFFER, 0, CLOCKS_DIFFER)}
         if time.monotonic() >= self._looked.get(partition, float("-inf")) + LOOK_AGAIN_SECONDS:
             began = time.monotonic()
             bounds = [f"{partition}|", *sorted(known), f"{partition}}}"]

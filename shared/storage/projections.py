@@ -7,7 +7,8 @@ attribute in its normal form, for filters, and the original elements, for result
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ from ..dicom.normal_form import normal_form, projected_name
 from . import names
 from .memory import StudyKey
 from .months import Months
+from .newest_studies import NewestStudies, stamped
 from .primitives import (
     MOST_OPERATIONS,
     And,
@@ -25,9 +27,6 @@ from .primitives import (
     Condition,
     Delete,
     Entity,
-    EntityChanged,
-    EntityExists,
-    EntityMissing,
     Insert,
     Operation,
     Range,
@@ -118,6 +117,7 @@ class Projections:
         self._storage = storage
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self.months = Months(storage, clock)
+        self._newest = NewestStudies(storage, clock, self._first_studies)
 
     async def write(self, study: StudyKey, shown: Iterable[Shown], recent: Callable[[], bool]) -> None:
         """Answers each mark, unless the row is newer already (rules 19 and 20).
@@ -146,9 +146,9 @@ class Projections:
             self.months.note(entities[0].partition)
             for entity in entities:
                 entity.values[STAMP] = LAYOUT
-            most = MOST_OPERATIONS // max(most_operations(entity.row) for entity in entities)
+            most = (MOST_OPERATIONS - 1) // max(most_operations(entity.row) for entity in entities)
         else:
-            most = MOST_OPERATIONS
+            most = MOST_OPERATIONS - 1
         return (entities[start : start + most] for start in range(0, len(entities), most))
 
     async def _write_rows(self, entities: list[Entity], blind: set[str], recent: Callable[[], bool]) -> None:
@@ -166,13 +166,11 @@ class Projections:
                 for write in writes:
                     gone = [row for etag, row in lost if etag == write.etag]
                     operations += value_operations(write.entity, write.held, gone)
+            operations.append(stamped(entities[0].partition))
             if not recent():
                 raise Unanswered("The study row was read too long ago.")
             try:
-                if len(operations) == 1:
-                    etags = [await self._storage.write(names.STUDIES, operations[0])]
-                else:
-                    etags = await self._storage.transact(names.STUDIES, operations)
+                etags = await self._storage.transact(names.STUDIES, operations)
             except TransactionRefused as refusal:
                 trusting = False
                 refused = operations[refusal.index]
@@ -180,8 +178,6 @@ class Projections:
                     lost |= {
                         (write.etag, refused.row) for write in writes if write.entity.row == target_of(refused.row)
                     }
-            except (EntityExists, EntityMissing, EntityChanged):
-                trusting = False
             else:
                 self._remember(entities, etags)
                 return
@@ -223,6 +219,19 @@ class Projections:
         """Studies that are shown and meet `where`, newest first; `first` is how many the caller hopes to need."""
         return self._read(partition, "study", where, first)
 
+    async def newest_studies(self, partition: str, count: int) -> list[Projection]:
+        """The newest studies that are shown, at most `count`, from memory if nothing changed; nobody may change it."""
+        return await self._newest.first(partition, count)
+
+    async def _first_studies(self, partition: str, count: int) -> list[Projection]:
+        studies: list[Projection] = []
+        async with aclosing(self._read(partition, "study", None, count)) as rows:
+            async for row in rows:
+                studies.append(row)
+                if len(studies) == count:
+                    break
+        return studies
+
     def series(
         self, partition: str, where: Condition | None = None, *, first: int | None = None
     ) -> AsyncIterator[Projection]:
@@ -231,7 +240,7 @@ class Projections:
 
     async def _read(
         self, partition: str, level: str, where: Condition | None, first: int | None
-    ) -> AsyncIterator[Projection]:
+    ) -> AsyncGenerator[Projection]:
         """All of them in any case: a query for the first few, if wanted, and then for what lies behind them.
 
         Where there are value rows, each month by itself, so that they need not be gone over.

@@ -103,7 +103,7 @@ async def test_end_of_an_updated_instance(end: str, process: NewProcess, storage
 
 
 @pytest.mark.parametrize("lost", ["answer", "request"])
-@pytest.mark.parametrize("what", ["transact index", "insert changefeed", "replace studies"])
+@pytest.mark.parametrize("what", ["transact index", "insert changefeed", "transact studies"])
 async def test_lost_answers(what: str, lost: str, process: NewProcess, storage: Storage) -> None:
     """Whatever gets no answer, the update takes place once (rules 11d, 17 and 19)."""
     a, u = process("A"), process("U")
@@ -141,7 +141,7 @@ async def test_update_in_doubt_meets_a_deletion(late: bool, process: NewProcess,
 
 
 BEFORE_THE_COMMIT = ("put dicom", "get index instance", "get index study", "transact index")
-BEHIND_THE_COMMIT = ("transact changefeed", "replace studies")
+BEHIND_THE_COMMIT = ("transact changefeed", "transact studies")
 
 
 @pytest.mark.parametrize("step", [*BEFORE_THE_COMMIT, *BEHIND_THE_COMMIT])
