@@ -6,9 +6,10 @@ exception: they are inflated, as for every reading, and deflated anew.
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from struct import unpack_from
 
+from . import dictionary
 from .charset_encoding import UNICODE, encoded
 from .charsets import character_set
 from .data_set import PIXELS
@@ -17,7 +18,7 @@ from .part10 import IMPLEMENTATION_CLASS, Writer, file_beginning
 from .pieces import Piece, Span
 from .required import SOP_CLASS_UID, SOP_INSTANCE_UID
 from .rewrite import CHARACTER_SET, ElementWriter, Lossy, UnicodeWriter, padded
-from .scan import Buffer, Encoding, Malformed, elements
+from .scan import Buffer, Element, Encoding, Malformed, elements
 from .unreadable import UnreadableFile
 from .updatable import UPDATABLE
 
@@ -71,7 +72,7 @@ def _survey(source: EncodedDataSet, encoding: Encoding, changes: Mapping[int, st
     found = _Survey(source.start)
     largest = 0
     try:
-        for element in elements(buffer, source.start, len(buffer), encoding):
+        for element in _elements(buffer, source.start, len(buffer), encoding):
             tag = element.tag
             if tag == CHARACTER_SET:
                 found.charset_late |= found.charset_there or largest > tag
@@ -88,6 +89,26 @@ def _survey(source: EncodedDataSet, encoding: Encoding, changes: Mapping[int, st
     if found.cut and not found.pixels:
         _check_rest(buffer, found, changes, encoding)
     return found
+
+
+def _elements(buffer: Buffer, start: int, end: int, encoding: Encoding) -> Iterator[Element]:
+    """The elements of the whole data set. Some writers drop into implicit encoding for one in the middle of a file."""
+    position = start
+    while True:
+        try:
+            for element in elements(buffer, position, end, encoding):
+                yield element
+                position = element.next
+            return
+        except Malformed:
+            if encoding.implicit or end - position < _SHORTEST or bytes(buffer[position + 4 : position + 6]).isalpha():
+                raise
+            group, number = unpack_from(encoding.order + "HH", buffer, position)
+            if dictionary.entry(group << 16 | number) is None:
+                raise
+            implicit = next(elements(buffer, position, end, replace(encoding, implicit=True)))
+            yield implicit
+            position = implicit.next
 
 
 def _check_rest(buffer: Buffer, found: _Survey, changes: Mapping[int, str], encoding: Encoding) -> None:
@@ -124,7 +145,7 @@ def _data_set(source: EncodedDataSet, encoding: Encoding, survey: _Survey, value
     if values.unicode:
         put[CHARACTER_SET] = b"CS", UNICODE
     missing = sorted(put.keys() - survey.there - ({CHARACTER_SET} if survey.charset_there else set()))
-    for element in elements(buffer, source.start, survey.end, encoding):
+    for element in _elements(buffer, source.start, survey.end, encoding):
         while missing and missing[0] < element.tag:
             tag = missing.pop(0)
             writer.put(tag, *put[tag])

@@ -11,10 +11,22 @@ from struct import pack
 from .charset_encoding import UNICODE
 from .charsets import CharacterSet, character_set
 from .data_set import PIXELS
+from .file_meta import VR_CODES
 from .implicit_vr import Scope
 from .pieces import Pieces
 from .recode import element_header, item_header
-from .scan import LONG_FORM, Buffer, Element, Encoding, Malformed, elements, item_encoding, items
+from .scan import (
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    LONG_FORM,
+    Buffer,
+    Element,
+    Encoding,
+    Malformed,
+    elements,
+    item_encoding,
+    items,
+)
 
 CHARACTER_SET = 0x00080005
 
@@ -163,7 +175,7 @@ class UnicodeWriter:
         if content == value:
             owner.writer.copy(element)
         else:
-            owner.writer.put(element.tag, element.vr, padded(content))
+            owner.writer.put(element.tag, element.vr or vr, padded(content))
 
     def _vr(self, element: Element, owner: _DataSet) -> bytes:
         """The VR by which metadata reads the element."""
@@ -177,14 +189,20 @@ class UnicodeWriter:
             vr = b"SQ"
         if vr != b"SQ" or element.value == element.end:
             return None
-        sequence = element
-        if unknown:
-            if element.defined and bytes(self._buffer[element.value : element.value + 4]) != _FIRST_ITEM:
-                return None
-            # Whatever its length, a UN holds implicit little endian (PS3.5 6.2.2).
-            sequence = element._replace(defined=False)
-        inner = item_encoding(sequence, owner.encoding)
-        return _Items(element, inner, items(self._buffer, sequence, owner.encoding), Pieces())
+        if not element.vr and not owner.encoding.implicit:
+            raise Malformed(f"{element.tag:08X} without a value representation")
+        if not unknown:
+            inside = item_encoding(element, owner.encoding)
+            return _Items(element, inside, items(self._buffer, element, owner.encoding), Pieces())
+        if element.defined and bytes(self._buffer[element.value : element.value + 4]) != _FIRST_ITEM:
+            return None
+        # A UN holds implicit little endian, whatever is around it (PS3.5 6.2.2); some writers do not know.
+        inside = EXPLICIT_LITTLE if self._begins_explicit(element) else IMPLICIT_LITTLE
+        return _Items(element, inside, items(self._buffer, element._replace(vr=b"SQ"), inside), Pieces())
+
+    def _begins_explicit(self, sequence: Element) -> bool:
+        """Whether the first element of the first item has a VR."""
+        return bytes(self._buffer[sequence.value + 12 : sequence.value + 14]) in VR_CODES
 
     def _item(self, item: Element, sequence: _Items, around: _DataSet) -> _DataSet:
         rest = elements(self._buffer, item.value, item.end, sequence.encoding)

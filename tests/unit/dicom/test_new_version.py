@@ -305,6 +305,33 @@ def test_vr_of_the_dictionary() -> None:
 UN_SEQUENCE = encode([text(NAME, "PN", "Jürgen"), text(0x00181030, "LO", "Ö")], implicit=True)
 
 
+@pytest.mark.parametrize("value", ["A", "王"])
+def test_elements_without_vr(value: str) -> None:
+    """PLT-74: in the middle of an explicit file, as pydicom reads it, text among them"""
+    odd = encode([text(0x00100040, "CS", "F"), text(COMMENTS, "LT", "Größe", "latin-1")], implicit=True)
+    charset = text(0x00080005, "CS", "ISO_IR 100")
+    elements = instance(charset, text(0x00200010, "SH", "Ü"))
+    before = part10(encode(elements[:4]) + odd + encode(elements[4:]))
+    assert parse_instance(before, study=None).study == "1.2"
+    after = updated(before, {NAME: value, CONSTRAINT: value})
+    read = dcmread(io.BytesIO(after))
+    assert (read.PatientName, read.PatientSex, read.PatientComments, read.StudyID) == (value, "F", "Größe", "Ü")
+    assert (read.ConfidentialityConstraintOnPatientDataDescription, read.StudyInstanceUID) == (value, "1.2")
+    assert encode([text(0x00100040, "CS", "F")], implicit=True) in after
+
+
+def test_un_sequences_with_vrs() -> None:
+    """PLT-74: what PS3.5 6.2.2 does not want; pydicom reads it"""
+    inner = encode([text(NAME, "PN", "Jürgen")])
+    before = file_of(
+        text(0x00080005, "CS", "ISO_IR 100"),
+        Encoded(0x00400275, "UN", header(0xFFFEE000, "", len(inner)) + inner),
+    )
+    assert header(0xFFFEE000, "", len(inner)) + inner in updated(before, {NAME: "A"})
+    read = dcmread(io.BytesIO(updated(before, {NAME: "王"})))
+    assert read[0x0040, 0x0275].value[0].PatientName == "Jürgen"
+
+
 @pytest.mark.parametrize("undefined", [False, True])
 def test_un_sequences(undefined: bool) -> None:
     """PLT-74: a UN with items holds implicit little endian, whatever is around it; its text is text"""
