@@ -103,14 +103,14 @@ class FileReader:
             while waiting or reading:
                 while waiting and (not reading or (started and self._has_room(reading, waiting[0]))):
                     record = waiting.popleft()
-                    reading.append((min(record.size, CHUNK), asyncio.create_task(self._first(record))))
+                    reading.append((min(record.size, CHUNK), asyncio.create_task(self.beginning(record))))
                 chunk = await reading.popleft()[1]
                 started = True
                 if chunk is None or chunk.begins is None:
                     continue
                 yield chunk
                 if chunk.begins.size > len(chunk.content):
-                    async for content in self._rest(chunk.begins, len(chunk.content)):
+                    async for content in self.rest(chunk.begins, len(chunk.content)):
                         yield FileChunk(content)
         finally:
             await cancel(task for _, task in reading)
@@ -120,13 +120,15 @@ class FileReader:
         sizes = [size for size, _ in reading]
         return len(sizes) < MOST_FILES_AHEAD and sum(sizes) + min(following.size, CHUNK) <= MOST_BYTES_AHEAD
 
-    async def _first(self, record: InstanceRecord) -> FileChunk | None:
+    async def beginning(self, record: InstanceRecord) -> FileChunk | None:
+        """The first chunk of a file, mostly all of it; None if the instance is gone."""
+
         async def read(now: InstanceRecord) -> FileChunk:
             return FileChunk(await self.read(now, 0, min(now.size, CHUNK)), begins=now)
 
         return await self.current(record, read)
 
-    async def _rest(self, record: InstanceRecord, start: int) -> AsyncGenerator[bytes]:
+    async def rest(self, record: InstanceRecord, start: int) -> AsyncGenerator[bytes]:
         """What follows in a large file; the next chunk is read while one is being sent."""
         offsets = range(start, record.size, CHUNK)
         ahead: deque[asyncio.Task[bytes]] = deque()

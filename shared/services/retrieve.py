@@ -81,18 +81,14 @@ async def retrieve_file(source: Source, record: InstanceRecord, transfer_syntax:
     """
     if transfer_syntax not in (ts.ORIGINAL, record.transfer_syntax):
         return await _transcode(source, record, transfer_syntax)
-    chunks = source.reader.whole([record])
-    first = await anext(chunks, None)
+    first = await source.reader.beginning(record)
     if first is None or first.begins is None:
         raise NotFound.resource("instance")
-    now = first.begins
+    now, content = first.begins, first.content
     if transfer_syntax not in (ts.ORIGINAL, now.transfer_syntax):
-        await chunks.aclose()
         return await _transcode(source, now, transfer_syntax)
-    if now.size <= len(first.content):
-        await chunks.aclose()
-        return Retrieved(now.transfer_syntax, now.size, first.content)
-    return Retrieved(now.transfer_syntax, now.size, first.content, (chunk.content async for chunk in chunks))
+    following = source.reader.rest(now, len(content)) if now.size > len(content) else None
+    return Retrieved(now.transfer_syntax, now.size, content, following)
 
 
 async def retrieve_files(

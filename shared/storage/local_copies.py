@@ -41,6 +41,9 @@ def default_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"dicom-copies{user}"
 
 
+_READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+
+
 class LocalCopies:
     """A folder that holds `limit` bytes, by and large. Everything in here blocks."""
 
@@ -60,12 +63,14 @@ class LocalCopies:
             return None
         path = self._path(file)
         try:
-            with FileIO(path) as copy:
+            copy = os.open(path, _READ_ONLY)
+            try:
                 size = _content_size(copy)
                 if size is not None:
-                    copy.seek(offset)
                     end = size if length is None else min(offset + length, size)
-                    return copy.read(max(0, end - offset))
+                    return _read_at(copy, offset, max(0, end - offset))
+            finally:
+                os.close(copy)
             path.unlink(missing_ok=True)
         except FileNotFoundError:
             pass
@@ -146,13 +151,15 @@ class LocalCopies:
                 return
 
 
-def _content_size(copy: FileIO) -> int | None:
+def _content_size(copy: int) -> int | None:
     """Bytes of the content; None if the copy was not written to its end, as after a power cut."""
-    size = os.fstat(copy.fileno()).st_size - _TRAILER
-    if size < 0:
-        return None
-    copy.seek(size)
-    return size if copy.read(_TRAILER) == _trailer(size) else None
+    size = os.fstat(copy).st_size - _TRAILER
+    return size if size >= 0 and _read_at(copy, size, _TRAILER) == _trailer(size) else None
+
+
+def _read_at(copy: int, offset: int, length: int) -> bytes:
+    os.lseek(copy, offset, os.SEEK_SET)
+    return os.read(copy, length)
 
 
 def _write(copy: FileIO, content: bytes | memoryview) -> None:
