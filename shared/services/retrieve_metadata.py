@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from ..errors import NotFound
-from ..storage.index import Index
+from ..storage.index import Index, metadata_at_hand
 from ..storage.primitives import BlobMissing
 from ..storage.records import InstanceKey, InstanceRecord
 
@@ -57,7 +57,9 @@ async def metadata_array(index: Index, metadata: Metadata) -> AsyncGenerator[byt
     size = 0
     first = True
     for record in metadata.records:
-        content = await _object(index, record, metadata.original)
+        content = metadata_at_hand(record)
+        if content is None:
+            content = await _object(index, record, metadata.original)
         if content is None:
             continue
         gathered += [content] if first else [b",", content]

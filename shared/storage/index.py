@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from . import metadata_packing, names
 from .files import Files
@@ -229,11 +230,11 @@ class Index:
 
         Raises `BlobMissing` if it was replaced or deleted meanwhile and had overflowed.
         """
-        if found.overflow & OVERFLOWED_METADATA:
+        content = metadata_at_hand(found)
+        if content is None:
             packed, _ = await self._files.read_overflow(found.file)
-        else:
-            packed = found.packed_metadata or b""
-        return metadata_packing.unpack(packed)
+            content = metadata_packing.unpack(packed)
+        return content
 
     async def all_instances(self, partition: str, *, metadata: bool = False) -> AsyncIterator[InstanceRecord]:
         """Every instance of a data partition, in order of study, series and instance UID; a scan of the table."""
@@ -343,5 +344,12 @@ def _series_records(study: str, owner: StudyRow, rows: Mapping[str, SeriesRow]) 
     return sorted(found, key=lambda series: series.created)
 
 
+def metadata_at_hand(found: InstanceRecord) -> bytes | None:
+    """The DICOM JSON object of an instance that was read with `metadata`; None if it has overflowed."""
+    return None if found.overflow & OVERFLOWED_METADATA else metadata_packing.unpack(found.packed_metadata or b"")
+
+
 def _visible(owner: StudyRow, records: Iterable[InstanceRecord]) -> list[InstanceRecord]:
-    return sorted((each for each in records if not owner.hides(each.key.series)), key=lambda each: each.version)
+    if owner.gone or owner.deleting is not None:
+        records = [each for each in records if not owner.hides(each.key.series)]
+    return sorted(records, key=attrgetter("version"))
