@@ -15,6 +15,10 @@ from .queue_source import ReceivedMessage
 API_VERSION = "2021-12-02"
 """Old enough for every Azurite in use."""
 
+RETRIES = {"retry_total": 3, "initial_backoff": 0, "increment_base": 1, "random_jitter_range": 0.5}
+"""A second or so between two attempts. The SDK waits 15 before its second one: a host that starts beside its Azurite
+would read no message before that."""
+
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
 
@@ -111,7 +115,12 @@ def open_azure_queue(connection: str, queue: str) -> AzureQueue:
 def azure_queue(connection: str, queue: str, settings: Mapping[str, str]) -> AzureQueue:
     """As `open_azure_queue`, with the settings to look into."""
     connection = connection or "Storage"
-    options: dict[str, Any] = {"api_version": API_VERSION, "message_encode_policy": None, "message_decode_policy": None}
+    options: dict[str, Any] = {
+        "api_version": API_VERSION,
+        "message_encode_policy": None,
+        "message_decode_policy": None,
+        **RETRIES,
+    }
     for name in (f"AzureWebJobs{connection}", connection):
         text = settings.get(name, "")
         if text:

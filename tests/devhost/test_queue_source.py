@@ -8,7 +8,10 @@ from types import ModuleType
 
 import azure.functions as func
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
+from shared.azurite import free_ports
+from shared.devhost.azure_queue import azure_queue
 from shared.devhost.errors import HostError
 from shared.devhost.queue_source import ReceivedMessage, queue_opener
 from tests.devhost.conftest import StartHost, add_route, new_app
@@ -93,3 +96,16 @@ def test_a_source_that_does_not_exist(
     monkeypatch.setenv("DEVHOST_QUEUES", target)
     with pytest.raises(HostError, match="DEVHOST_QUEUES names nothing"):
         queue_opener()
+
+
+async def test_storage_that_is_not_there_yet() -> None:
+    """A host that starts beside its Azurite asks again soon: by itself the SDK would wait for a minute in all."""
+    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}/devstoreaccount1"
+    text = f"AccountName=devstoreaccount1;AccountKey=bm8ga2V5;QueueEndpoint={endpoint}"
+    queue = azure_queue("Store", "work", {"AzureWebJobsStore": text})
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(ServiceRequestError):
+                await queue.receive(1, 1)
+    finally:
+        await queue.close()
