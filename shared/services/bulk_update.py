@@ -16,7 +16,7 @@ from ..dicomweb.bulk_update_request import BulkUpdate
 from ..errors import Conflict
 from ..storage.operations import Operation, Operations, OperationStatus
 from ..storage.primitives import EntityChanged, EntityMissing
-from .operation_progress import resume_if_stalled, save, send, step_end
+from .operation_progress import Told, nobody, resume_if_stalled, save, send, step_end
 from .study_update import StudyUpdate
 from .update_progress import UPDATE, Progress, UpdateState
 
@@ -49,7 +49,7 @@ async def start_update(services: "Services", partition: str, update: BulkUpdate)
     raise UpdateRunning(active.id)
 
 
-async def run_update_step(services: "Services", id_: str) -> None:
+async def run_update_step(services: "Services", id_: str, told: Told = nobody) -> None:
     """One step, as the queue calls for it; sends the message for the next one."""
     operation = await Operations(services.storage).get(id_)
     if operation is None or operation.status.finished:
@@ -58,12 +58,15 @@ async def run_update_step(services: "Services", id_: str) -> None:
     end = step_end()
     try:
         await progress.keep()  # from here on whoever was at it before cannot go on
+        if operation.status is OperationStatus.NOT_STARTED:
+            told(operation.status)
         while progress.state.index < len(progress.state.studies):
             await progress.alive(_advance(services, progress))
             if time.monotonic() > end:
                 await send(services, operation)
                 return
         await progress.finish()
+        told(progress.operation.status)
     except (EntityChanged, EntityMissing):
         log.info("Another step of operation %s is under way.", id_)
 
@@ -77,13 +80,14 @@ async def active_update(services: "Services") -> Operation | None:
     return await Operations(services.storage).active(UPDATE)
 
 
-async def fail_update(services: "Services", id_: str, reason: str) -> None:
+async def fail_update(services: "Services", id_: str, reason: str, told: Told = nobody) -> None:
     """Ends an operation that could not be carried out; what it has updated by then stays."""
     operation = await Operations(services.storage).get(id_)
     if operation is not None and not operation.status.finished:
         state = UpdateState(**operation.state)
         state = replace(state, errors=[*state.errors, reason], changes={})
         await save(services, replace(operation, status=OperationStatus.FAILED, reason=reason, state=asdict(state)))
+        told(OperationStatus.FAILED)
 
 
 def update_results(operation: Operation) -> dict[str, Any] | None:

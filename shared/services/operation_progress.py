@@ -1,6 +1,7 @@
 """What operations of every kind have in common: how far they have come is written down, and messages carry them on."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import orjson
 
 from ..clock import SECOND
 from ..storage import names
-from ..storage.operations import Operation, Operations
+from ..storage.operations import Operation, Operations, OperationStatus
 from ..storage.primitives import EntityChanged
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ STEP_SECONDS = 4.0
 STALLED_SECONDS = 8
 """After so long without progress a message is sent again. The queue gives back that of a killed process only after
 ten minutes."""
+
+
+Told = Callable[[OperationStatus], None]
+"""Is told when an operation begins (`NOT_STARTED`) and how it has ended, once each, by whoever brought that about."""
+
+
+def nobody(status: OperationStatus) -> None:
+    """For operations whose steps nobody wants to hear of."""
 
 
 def step_end() -> float:

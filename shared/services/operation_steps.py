@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
 
-from ..storage.operations import Operation, Operations, OperationStatus
+from ..storage.operations import Operation, OperationStatus
 from .bulk_update import active_update, fail_update, run_update_step
-from .operation_progress import resume_if_stalled
+from .operation_progress import Told, nobody, resume_if_stalled
 from .reindex import REINDEX, active_reindex, fail_reindex, run_reindex_step
 from .update_progress import UPDATE
 
@@ -25,8 +26,8 @@ class OperationKind:
     `active` is the one of its kind that is under way: of each there is one at a time. `audit` is the name by which the
     audit log tells of it (PLT-46), empty if it does not."""
 
-    step: Callable[["Services", str], Awaitable[None]]
-    fail: Callable[["Services", str, str], Awaitable[None]]
+    step: Callable[["Services", str, Told], Awaitable[None]]
+    fail: Callable[["Services", str, str, Told], Awaitable[None]]
     active: Callable[["Services"], Awaitable[Operation | None]]
     audit: str = ""
 
@@ -37,41 +38,28 @@ KINDS = {
 }
 """By the type that messages and operations carry (OPS-03)."""
 
+Audit = Callable[[str, str, OperationStatus], None]
+"""Is told of an operation by its audit name, its id, and what `Told` is told."""
 
-Told = Callable[[str, str, OperationStatus], None]
-"""Is told of the beginning and the end of an operation: its audit name, its id, and the status that it had or has."""
 
-
-async def carry_out(services: "Services", message: str, told: Told | None = None) -> None:
+async def carry_out(services: "Services", message: str, audit: Audit | None = None) -> None:
     """One step of the operation that the message names; raises what the step raises, so that the host tries again."""
     if (named := _named(message)) is not None:
         kind, id_ = named
-        await _audited(services, kind, id_, kind.step(services, id_), told)
+        await kind.step(services, id_, _told(kind, id_, audit))
 
 
-async def give_up(services: "Services", message: str, told: Told | None = None) -> None:
+async def give_up(services: "Services", message: str, audit: Audit | None = None) -> None:
     """Ends the operation of a message that failed as often as the host tries."""
     if (named := _named(message)) is not None:
         kind, id_ = named
         log.error("Operation %s failed again and again; it is given up.", id_)
-        end = kind.fail(services, id_, "The operation failed repeatedly and was given up.")
-        await _audited(services, kind, id_, end, told)
+        reason = "The operation failed repeatedly and was given up."
+        await kind.fail(services, id_, reason, _told(kind, id_, audit))
 
 
-async def _audited(
-    services: "Services", kind: OperationKind, id_: str, work: Awaitable[None], told: Told | None
-) -> None:
-    if told is None or not kind.audit:
-        await work
-        return
-    operations = Operations(services.storage)
-    before = await operations.get(id_)
-    if before is not None and before.status is OperationStatus.NOT_STARTED:
-        told(kind.audit, id_, before.status)
-    await work
-    after = await operations.get(id_)
-    if before is not None and after is not None and after.status.finished and not before.status.finished:
-        told(kind.audit, id_, after.status)
+def _told(kind: OperationKind, id_: str, audit: Audit | None) -> Told:
+    return partial(audit, kind.audit, id_) if audit and kind.audit else nobody
 
 
 async def resume_stalled(services: "Services") -> None:

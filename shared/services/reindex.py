@@ -17,7 +17,7 @@ from ..storage.operations import Operation, Operations, OperationStatus
 from ..storage.primitives import EntityChanged
 from ..storage.records import InstanceKey
 from ..storage.tag_indexing import START, TagIndexing
-from .operation_progress import save, send, step_end
+from .operation_progress import Told, nobody, save, send, step_end
 from .tag_values import index_instances
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ async def start_reindex(services: "Services", operation: str, add: Callable[[], 
     await send(services, Operation(operation, REINDEX, now, now), START_DELAY)
 
 
-async def run_reindex_step(services: "Services", id_: str) -> None:
+async def run_reindex_step(services: "Services", id_: str, told: Told = nobody) -> None:
     """One step, as the queue calls for it; sends the message for the next one."""
     operations, tags = Operations(services.storage), ExtendedQueryTags(services.storage)
     operation = await operations.get(id_)
@@ -59,6 +59,7 @@ async def run_reindex_step(services: "Services", id_: str) -> None:
         if operation.status is OperationStatus.NOT_STARTED:
             state = {**operation.state, "total": await tagged.count(), "done": 0}
             operation = await save(services, replace(operation, status=OperationStatus.RUNNING, state=state))
+            told(OperationStatus.NOT_STARTED)
         while True:
             pending = [tag for tag in (await tags.read()).tags if tag.operation == id_]
             cursor = tuple(operation.state.get("cursor", START))
@@ -72,17 +73,19 @@ async def run_reindex_step(services: "Services", id_: str) -> None:
                 await send(services, operation)
                 return
         await _finish(services, tags, operation)
+        told(OperationStatus.SUCCEEDED)
     except EntityChanged:
         log.info("Another step of operation %s is under way.", id_)
 
 
-async def fail_reindex(services: "Services", id_: str, reason: str) -> None:
+async def fail_reindex(services: "Services", id_: str, reason: str, told: Told = nobody) -> None:
     """Ends an operation that could not be carried out; its tags stay, not searchable, until they are removed."""
     operations, tags = Operations(services.storage), ExtendedQueryTags(services.storage)
     await tags.change(lambda before: _released(before, id_, None))
     operation = await operations.get(id_)
     if operation is not None and not operation.status.finished:
         await save(services, replace(operation, status=OperationStatus.FAILED, reason=reason))
+        told(OperationStatus.FAILED)
 
 
 async def active_reindex(services: "Services") -> Operation | None:
