@@ -8,6 +8,7 @@ from .clock import Clock, wall_clock
 from .services import maintenance
 from .services.codecs import Codecs
 from .services.known_tags import TagMemory
+from .services.retrieve_metadata import MetadataArrays
 from .settings import Settings, settings
 from .storage.change_feed import ChangeFeed
 from .storage.committer import Committer
@@ -46,6 +47,7 @@ class Services:
     tags: TagMemory
     table_file: TableFile
     codecs: Codecs
+    metadata_arrays: MetadataArrays = field(default_factory=MetadataArrays)
     repairs: maintenance.Repairs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,6 +59,7 @@ class Services:
         await self.value_completion.emptied()
         self.memory.clear()
         self.recollection.clear()
+        self.metadata_arrays.clear()
         self.tags.forget()
         self.change_feed.forget()
 

@@ -4,6 +4,7 @@ It was made DICOM JSON when the instance was stored and lies in the row of the i
 put one behind the other.
 """
 
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,18 @@ CHUNK_SIZE = 256 * 1024
 """Objects are gathered into pieces of about this size."""
 
 
+MOST_KEPT_BYTES = 16 * 1024 * 1024
+
+Subject = tuple[str, str, str, str]
+"""Data partition, study, and series and instance, as far as one is meant."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What was found at one level, of the latest versions or of the originals; `etag` names this state of it (RET-75),
     by the latest versions in either case (RET-114)."""
 
+    subject: Subject
     etag: str
     records: Sequence[InstanceRecord]
     original: bool = False
@@ -36,7 +44,7 @@ async def find_metadata(
         records = await index.originals(records, metadata=True)
     if not records:
         raise NotFound.resource("study" if series is None else "series")
-    return Metadata(etag, records, original)
+    return Metadata((partition, study, series or "", ""), etag, records, original)
 
 
 async def find_instance_metadata(index: Index, key: InstanceKey, *, original: bool = False) -> Metadata:
@@ -45,7 +53,50 @@ async def find_instance_metadata(index: Index, key: InstanceKey, *, original: bo
     record = await index.original(latest, metadata=True) if original and latest else latest
     if latest is None or record is None:
         raise NotFound.resource("instance")
-    return Metadata(str(latest.version), [record], original)
+    return Metadata((key.partition, key.study, key.series, key.instance), str(latest.version), [record], original)
+
+
+class MetadataArrays:
+    """The arrays that were put together last, while their ETags are those of what is there.
+
+    Of one study or series no ETag comes back: versions only grow, and of those up to a given one, instances only go.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Subject, bool, str], bytes] = OrderedDict()
+        self._size = 0
+
+    def clear(self) -> None:
+        """The store was emptied."""
+        self._kept.clear()
+        self._size = 0
+
+    def of(self, metadata: Metadata) -> bytes | None:
+        """The whole array, if it is no longer than a piece and no part of it has to be read."""
+        key = metadata.subject, metadata.original, metadata.etag
+        array = self._kept.get(key)
+        if array is not None:
+            self._kept.move_to_end(key)
+            return array
+        array = _array_at_hand(metadata.records)
+        if array is not None:
+            self._kept[key] = array
+            self._size += len(array)
+            while self._size > MOST_KEPT_BYTES:
+                self._size -= len(self._kept.popitem(last=False)[1])
+        return array
+
+
+def _array_at_hand(records: Sequence[InstanceRecord]) -> bytes | None:
+    objects: list[bytes] = []
+    size = 0
+    for record in records:
+        content = metadata_at_hand(record)
+        size += len(content or b"")
+        if content is None or size > CHUNK_SIZE:
+            return None
+        objects.append(content)
+    return b"[" + b",".join(objects) + b"]"
 
 
 async def metadata_array(index: Index, metadata: Metadata) -> AsyncGenerator[bytes]:
@@ -57,9 +108,7 @@ async def metadata_array(index: Index, metadata: Metadata) -> AsyncGenerator[byt
     size = 0
     first = True
     for record in metadata.records:
-        content = metadata_at_hand(record)
-        if content is None:
-            content = await _object(index, record, metadata.original)
+        content = await _object(index, record, metadata.original)
         if content is None:
             continue
         gathered += [content] if first else [b",", content]

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from ..bounded_dict import BoundedDict
 from ..dicom.attributes import (
     ALL_RESULT,
     DEFAULT_RESULT,
@@ -130,7 +131,7 @@ async def _study_items(shown: Columns, found: Sequence[Found], lookups: Lookups)
 
 def _study_item(shown: Columns, found: Found, newest: Metadata | None, computed: Item) -> Shown:
     if found.text and not computed and (not shown.instance or newest is details_of(found.attributes)):
-        return _item_of_row(shown, found.study, found.text)
+        return _item_of_row(shown, found)
     return _item(
         _uids(shown, found),
         _picked(shown.study_row, found.attributes),
@@ -139,17 +140,23 @@ def _study_item(shown: Columns, found: Found, newest: Metadata | None, computed:
     )
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
-def _item_of_row(shown: Columns, study: str, text: str) -> orjson.Fragment:
+def _item_of_row(shown: Columns, found: Found) -> orjson.Fragment:
     """The item of a study whose row says all of it. Some hundred bytes of JSON are found in the processor's cache
     where the objects that they say would not be."""
-    attributes: Attributes = orjson.loads(text)
-    item = _item(
-        _uids(shown, Found(study, 0)),
-        _picked(shown.study_row, attributes),
-        _picked(shown.instance, details_of(attributes) or {}),
-    )
-    return orjson.Fragment(orjson.dumps(item))
+    key = shown, found.study, found.text
+    item = _items.get(key)
+    if item is None:
+        data_set = _item(
+            _uids(shown, found),
+            _picked(shown.study_row, found.attributes),
+            _picked(shown.instance, details_of(found.attributes) or {}),
+        )
+        item = orjson.Fragment(orjson.dumps(data_set))
+        _items.add(key, item)
+    return item
+
+
+_items: BoundedDict[tuple[Columns, str, str], orjson.Fragment] = BoundedDict(MOST_REMEMBERED)
 
 
 async def _newest_of_studies(shown: Columns, found: Sequence[Found], lookups: Lookups) -> dict[str, Metadata]:

@@ -8,11 +8,12 @@ database is asked each time.
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from ..bounded_dict import BoundedDict
 from ..clock import Ticks
 from .primitives import Entity, Value
 
-MOST_ROWS = 4096
-"""Rows of one table that are kept: of studies some 3 KB each."""
+MOST_ROWS = 8192
+"""Rows of one table that are kept: of studies and series some 2 KB each."""
 
 _PLAIN = (str, int, bool)
 
@@ -38,22 +39,13 @@ class KnownRow:
         return self._entity
 
 
-class KnownRows:
-    """The rows of one table that were read or written last."""
+class KnownRows(BoundedDict[int, KnownRow]):
+    """The rows of one table that were read or written last, by ETag."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, KnownRow] = {}
-
-    def get(self, etag: int) -> KnownRow | None:
-        return self._rows.get(etag)
-
-    def add(self, row: KnownRow) -> None:
-        rows = self._rows
-        if len(rows) >= MOST_ROWS:
-            del rows[next(iter(rows))]
-        rows[row.etag] = row
+        super().__init__(MOST_ROWS)
 
     def add_written(self, entity: Entity, etag: int, timestamp: Ticks) -> None:
         """A row that was committed. What has to be encoded on its way into the database is not kept."""
         if all(type(value) in _PLAIN for value in entity.values.values()):
-            self.add(KnownRow(entity.partition, entity.row, etag, timestamp, dict(entity.values)))
+            self.add(etag, KnownRow(entity.partition, entity.row, etag, timestamp, dict(entity.values)))

@@ -176,7 +176,7 @@ class Query:
             read: dict[int, KnownRow] = {}
             for number, *row in connection.execute(sql, _numbered(unknown).arguments):
                 read[number] = self._selection.known_row(cast(Row, row))
-                known.add(read[number])
+                known.add(read[number].etag, read[number])
             # a row that is not among them was removed between the two statements
             found = [row or read.get(head[1]) for head, row in zip(heads, found, strict=True)]
         matching = self._selection.entity_of

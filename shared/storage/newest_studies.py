@@ -79,5 +79,7 @@ class NewestStudies:
             self._kept.popitem(last=False)
 
     async def _stamps(self, months: list[str]) -> Stamps:
-        rows = await asyncio.gather(*(self._storage.get(names.STUDIES, month, _STAMP) for month in months))
+        reads = [self._storage.get(names.STUDIES, month, _STAMP) for month in months]
+        # of a single one `gather` would make a task, which has to wait for its turn
+        rows = [await reads[0]] if len(reads) == 1 else await asyncio.gather(*reads)
         return {row.partition: str(row.values["value"]) for row in rows if row is not None}

@@ -205,6 +205,8 @@ class Projections:
             held = forms_of(entity.row, entity.values) if self._storage.value_rows else {}
             self._known[entity.partition, entity.row] = _Known(etag, int(entity.values["rev"]), held)
             self._known.move_to_end((entity.partition, entity.row))
+            if entity.row.startswith("study|"):
+                _of_entity(entity)  # to have it ready when searches show it
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 

@@ -14,6 +14,7 @@ import pytest_asyncio
 from shared.clock import wall_clock
 from shared.composition import Services, open_services
 from shared.errors import NotFound
+from shared.services.retrieve_metadata import find_metadata
 from shared.settings import Settings
 from shared.storage import recollection
 from shared.storage.index import Index
@@ -108,6 +109,19 @@ async def change(services: Services, study: str, random: random.Random) -> None:
         pass
 
 
+async def arrays(services: Services, plain: Index, study: str) -> None:
+    """RET-61, RET-75: what is sent as metadata, from memory or not, is what is stored."""
+    for series in (None, *SERIES):
+        try:
+            found = await find_metadata(services.index, PARTITION, study, series)
+        except NotFound:
+            continue
+        there = await plain.instances(PARTITION, study, series, metadata=True)
+        objects = [await plain.metadata(each) for each in there]
+        for _ in range(2):
+            assert services.metadata_arrays.of(found) == b"[" + b",".join(objects) + b"]"
+
+
 async def shown(index: Index, study: str) -> list[object]:
     """All that an index says of the study, in every way of asking."""
     keys = [InstanceKey(PARTITION, study, series, f"{series}.{each}") for series in SERIES for each in INSTANCES]
@@ -159,6 +173,7 @@ async def test_what_is_shown_is_what_is_there(
             expected = await shown(processes.plain, study)
             for services in processes.writers:
                 assert await shown(services.index, study) == expected
+                await arrays(services, processes.plain, study)
                 check_sizes(services.recollection)
     finally:
         stop.set()

@@ -166,6 +166,9 @@ async def _metadata_response(call: Call, found: Metadata) -> Response:
     asked = call.request.headers.get("if-none-match", "").lower()
     if asked in (found.etag, f'"{found.etag}"'):
         return Response(status_code=304)
+    array = call.services.metadata_arrays.of(found)
+    if array is not None:
+        return Response(array, headers=headers, media_type=METADATA_TYPE)
     pieces = retrieve_metadata.metadata_array(call.services.index, found)
     first, second = await anext(pieces), await anext(pieces, None)
     if second is None:
