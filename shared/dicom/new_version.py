@@ -55,7 +55,8 @@ def new_version(content: Content, changes: Mapping[int, str], version: str) -> l
 @dataclass(slots=True)
 class _Survey:
     """What a look over all elements tells: where they `end` and whether what comes then is no element that is known,
-    which of the changes are `there`, and the character set."""
+    which of the changes are `there`, and the character set. It is `late` where other elements stand before it, of which
+    readers think differently."""
 
     end: int
     charset: bytes = b""
@@ -120,12 +121,12 @@ def _check_rest(buffer: Buffer, found: _Survey, changes: Mapping[int, str], enco
 
 def _encoded_values(survey: _Survey, changes: Mapping[int, str]) -> "_Values":
     """The new values in the character set of the file or, if one of them does not fit, all in UTF-8."""
+    if survey.charset_late and not all(map(str.isascii, changes.values())):
+        raise Lossy("Specific Character Set behind other elements")
     in_place = {tag: encoded(text, survey.charset, name=UPDATABLE[tag] == "PN") for tag, text in changes.items()}
     fitting = {tag: padded(value) for tag, value in in_place.items() if value is not None}
     if len(fitting) == len(changes):
         return _Values(fitting, unicode=False)
-    if survey.charset_late:
-        raise Lossy("Specific Character Set behind other elements")
     if survey.cut and not survey.pixels:
         raise Malformed(f"no element can be read at {survey.end}")
     return _Values({tag: padded(text.encode()) for tag, text in changes.items()}, unicode=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .normal_form import PERSON_NAME_GROUPS
 from .required import comment
 from .validate import content_fault, multiplicity_fault
 from .value_texts import UNDIVIDED
@@ -24,8 +25,6 @@ VRS = frozenset(UPDATABLE.values())
 
 MOST_BYTES = 0xFFFE
 """Of one element: its length takes 16 bits in explicit encodings, whatever VR of these it has."""
-
-NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 _DECIMAL_LENGTH = 16
 
@@ -77,7 +76,7 @@ def _name_text(value: Any) -> str | None:
         return value
     if not isinstance(value, Mapping):
         return None
-    groups = [value.get(group) or "" for group in NAME_GROUPS]
+    groups = [value.get(group) or "" for group in PERSON_NAME_GROUPS]
     if not all(isinstance(group, str) and "=" not in group for group in groups):
         return None
     return "=".join(groups).rstrip("=")

@@ -378,6 +378,16 @@ def test_character_sets(declared: str, value: str, stays: bool) -> None:
     assert not stays or declared.encode() in after
 
 
+def test_a_character_set_behind_text() -> None:
+    """PLT-74: readers differ about what is before it, so nothing but ASCII is written into such a file"""
+    charset = text(0x00080005, "CS", "ISO_IR 100")
+    before = part10(encode([*instance(text(NAME, "PN", "Old")), charset, text(0x00400254, "LO", "Ü")]))
+    for value in ("ü", "王"):
+        with pytest.raises(Unchangeable):
+            updated(before, {NAME: value})
+    assert_only_changed(before, updated(before, {NAME: "New"}), {NAME: "New"})
+
+
 def test_text_that_cannot_be_decoded() -> None:
     """PLT-74: is never written as something else: the file is refused, unless its set may stay"""
     before = file_of(text(0x00080005, "CS", "ISO_IR 126"), Encoded(DESCRIPTION, "LO", b"\xff\xd2"))
