@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .frames import Bytes
 from .pixels import Undecodable
 
 Message = dict[str, Any]
@@ -26,7 +27,7 @@ _MOST_MEMORY = 6 << 30
 _NICENESS = 5
 
 
-def write_message(stream: BinaryIO, message: Message, blobs: Sequence[bytes] = ()) -> None:
+def write_message(stream: BinaryIO, message: Message, blobs: Sequence[Bytes] = ()) -> None:
     """Sends a message with its blobs."""
     head = json.dumps({**message, "blobs": [len(blob) for blob in blobs]}).encode()
     stream.write(len(head).to_bytes(4, "little") + head)

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from operator import add
 from struct import Struct
+from typing import overload
+
+Bytes = bytes | memoryview
+"""Of a frame: on their own, or where they lie in a file that was read as a whole."""
 
 _HEAD = Struct("<BQQQQQ")
 _NATIVE, _ENCAPSULATED = 1, 2
@@ -66,7 +70,13 @@ class FrameTable:
             raise IndexError(frame)
         return pieces
 
-    def cut(self, frame: int, data: bytes) -> bytes:
+    @overload
+    def cut(self, frame: int, data: bytes) -> bytes: ...
+
+    @overload
+    def cut(self, frame: int, data: Bytes) -> Bytes: ...
+
+    def cut(self, frame: int, data: Bytes) -> Bytes:
         """The frame, given the bytes of its pieces: bits that begin within a byte are moved to its start (RET-46)."""
         if not self.bits:
             return data

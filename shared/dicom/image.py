@@ -6,6 +6,7 @@ from . import native_frames
 from . import transfer_syntaxes as ts
 from .decoders import decode_frame
 from .file_meta import open_file
+from .frames import Bytes
 from .header_values import HeaderValues
 from .pixels import PixelLayout, Undecodable, read_layout
 from .samples import Samples
@@ -24,10 +25,10 @@ class Image:
     layout: PixelLayout
     transfer_syntax: str
 
-    def samples(self, frame: bytes) -> Samples:
+    def samples(self, frame: Bytes) -> Samples:
         """The samples of one frame, native ones little endian, or encapsulated; raises `Undecodable`."""
         if self.transfer_syntax not in ts.NATIVE:
-            return decode_frame(frame, self.layout, self.transfer_syntax)
+            return decode_frame(bytes(frame), self.layout, self.transfer_syntax)
         return native_frames.samples_of(frame, self.layout)
 
     @property

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from .frames import Bytes
 from .pixels import PixelLayout, Undecodable
 from .samples import Samples
 
 
-def samples_of(frame: bytes, layout: PixelLayout) -> Samples:
+def samples_of(frame: Bytes, layout: PixelLayout) -> Samples:
     """The samples of a little endian frame that begins on a byte; raises `Undecodable` if it is too short.
 
     Planes are put together pixel by pixel. Of YBR_FULL_422 each pair of pixels shares its colours, so that the result

@@ -1,11 +1,12 @@
 """Pictures of frames for display, as JPEG or PNG (PS3.18 8.7.4; RET-84 to RET-100)."""
 
 from functools import lru_cache
-from io import BytesIO
+from typing import BinaryIO, cast
 
 from PIL import Image as Pillow
 
 from .colour import rgb
+from .frames import Bytes
 from .greyscale import GreyscaleDisplay
 from .image import Image, read_image
 from .image_file import reading
@@ -35,8 +36,8 @@ def render_frame(
     beginning: bytes,
     transfer_syntax: str,
     frame: int,
-    content: bytes,
-    first: bytes | None,
+    content: Bytes,
+    first: Bytes | None,
     media_type: str,
     quality: int,
 ) -> bytes:
@@ -57,16 +58,28 @@ def render_frame_of_file(
         return _picture(file.image(), frame, file.frame(frame), file.frame(1), media_type, quality)
 
 
-def _picture(image: Image, frame: int, content: bytes, first: bytes | None, media_type: str, quality: int) -> bytes:
+def _picture(image: Image, frame: int, content: Bytes, first: Bytes | None, media_type: str, quality: int) -> bytes:
     samples = image.samples(content)
     if image.photometric in _GREYSCALE and samples.ndim == 2:
         picture = _display(image, frame).show(samples, image.samples(first) if first is not None else None)
     else:
         picture = rgb(samples, image.layout, image.photometric, image.header)
     form, options = _FORMATS[media_type]
-    encoded = BytesIO()
-    Pillow.fromarray(picture).save(encoded, form, quality=quality, **options)
-    return encoded.getvalue()
+    encoded = _Pieces()
+    Pillow.fromarray(picture).save(cast(BinaryIO, encoded), form, quality=quality, **options)
+    return b"".join(encoded.pieces)
+
+
+class _Pieces:
+    """Takes what an encoder writes. A JPEG comes in one piece, which needs no copy then."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> int:
+        """As a file does."""
+        self.pieces.append(bytes(piece))
+        return len(piece)
 
 
 def _image(beginning: bytes, transfer_syntax: str) -> Image:

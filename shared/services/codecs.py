@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 
 from ..dicom import codec_process
 from ..dicom.codec_process import Message, read_message, write_message
+from ..dicom.frames import Bytes
 from ..dicom.pixels import Undecodable
 from ..errors import Unavailable
 
@@ -80,7 +81,7 @@ class _Child:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def converse(self, message: Message, blobs: Sequence[bytes]) -> tuple[Message, list[bytes]]:
+    def converse(self, message: Message, blobs: Sequence[Bytes]) -> tuple[Message, list[bytes]]:
         """Sends a request and waits for the answer; raises `OSError` or `EOFError` if the process dies of it."""
         process = self._process
         if process is None or process.poll() is not None:
@@ -172,7 +173,7 @@ class CodecTurn:
         self._threads = threads
         self._longest = longest
 
-    async def run(self, task: str, blobs: Sequence[bytes], **parameters: Any) -> CodecResult:
+    async def run(self, task: str, blobs: Sequence[Bytes], **parameters: Any) -> CodecResult:
         """Has a task of `codec_process` done; raises `Undecodable`, or `Unavailable` if the disk is full."""
         path = Path(tempfile.gettempdir()) / f"dicom-{uuid.uuid4().hex}.part"
         message = {"task": task, "path": str(path), **parameters}

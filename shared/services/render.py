@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from ..dicom import transfer_syntaxes as ts
-from ..dicom.frames import FrameTable
+from ..dicom.frames import Bytes, FrameTable
 from ..dicom.pixels import Undecodable
 from ..errors import NotAcceptable, NotFound
 from ..storage.records import InstanceKey, InstanceRecord
@@ -77,11 +77,10 @@ class _Rendering:
                 assert picture is not None
                 return picture
         async with self._source.codecs.turn() as turn:
+            blobs: list[Bytes]
             if syntax in _WHOLE_FILES:
-                task, blobs = (
-                    "render_frame_of_file",
-                    [await self._source.reader.read(self._record), self._record.frames],
-                )
+                task = "render_frame_of_file"
+                blobs = [await self._source.reader.read(self._record), self._record.frames]
             else:
                 beginning, content = await self._read()
                 task, blobs = "render_frame", [beginning, content]
@@ -99,14 +98,14 @@ class _Rendering:
         result.close()
         return picture
 
-    async def _rendered(self, beginning: bytes, content: bytes, first: bytes | None) -> bytes | None:
+    async def _rendered(self, beginning: bytes, content: Bytes, first: Bytes | None) -> bytes | None:
         """In a thread, unless it is quickly done and nobody waits; numpy and Pillow are loaded in a thread, too."""
         small = len(content) <= SMALL_FRAME and self._record.transfer_syntax in _PLAIN
         if small and alone() and _RENDERER in sys.modules:
             return self._render(beginning, content, first)
         return await asyncio.to_thread(self._render, beginning, content, first)
 
-    def _render(self, beginning: bytes, content: bytes, first: bytes | None) -> bytes | None:
+    def _render(self, beginning: bytes, content: Bytes, first: Bytes | None) -> bytes | None:
         """None if the first frame is needed, too."""
         from ..dicom.render import render_frame  # with numpy and Pillow behind it
 
@@ -115,12 +114,12 @@ class _Rendering:
         syntax = self._record.transfer_syntax
         return render_frame(beginning, syntax, self._frame, content, first, self._media_type, self._quality)
 
-    async def _read(self) -> tuple[bytes, bytes]:
+    async def _read(self) -> tuple[bytes, Bytes]:
         """The file up to its pixel data, and the frame."""
         beginning, [content] = await read_image(self._source, self._record, self._table, [self._frame])
         return beginning, content
 
-    async def _first_frame(self) -> bytes:
+    async def _first_frame(self) -> Bytes:
         pieces = await self._source.reader.pieces(self._record, self._table.pieces(1))
         return self._table.cut(1, b"".join(pieces))
 

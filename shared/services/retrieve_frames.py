@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..dicom import transfer_syntaxes as ts
-from ..dicom.frames import FrameTable
+from ..dicom.frames import Bytes, FrameTable
 from ..dicom.pixels import Undecodable
 from ..errors import NotFound
 from ..storage.records import InstanceKey, InstanceRecord
@@ -75,20 +75,25 @@ def frame_table(record: InstanceRecord, frames: Sequence[int]) -> FrameTable:
 
 async def read_image(
     source: Source, record: InstanceRecord, table: FrameTable, frames: Sequence[int]
-) -> tuple[bytes, list[bytes]]:
+) -> tuple[bytes, list[Bytes]]:
     """The file up to its pixel data, or more, and frames as they are stored; raises `BlobMissing`."""
     ranges = [table.pieces(frame) for frame in frames]
     if record.size <= WHOLE_FILE:
-        content = await source.reader.read(record)
+        beginning = await source.reader.read(record)
+        # of native frames numpy reads where they lie
+        content = memoryview(beginning) if record.transfer_syntax in ts.NATIVE else beginning
         parts = [[content[offset : offset + length] for offset, length in pieces] for pieces in ranges]
-        beginning = content
     else:
         beginning_end = table.pieces(1)[0][0]
         flat = [(0, beginning_end), *(piece for pieces in ranges for piece in pieces)]
         contents = await source.reader.pieces(record, flat)
         beginning, rest = contents[0], iter(contents[1:])
         parts = [[next(rest) for _ in pieces] for pieces in ranges]
-    return beginning, [table.cut(frame, b"".join(part)) for frame, part in zip(frames, parts, strict=True)]
+    return beginning, [table.cut(frame, _whole(part)) for frame, part in zip(frames, parts, strict=True)]
+
+
+def _whole(pieces: Sequence[Bytes]) -> Bytes:
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _retrieve(
