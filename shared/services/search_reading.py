@@ -107,17 +107,21 @@ class Reader:
         known whether the study has one that fits.
         """
         wanted = self._wanted
-        fitting: set[str] = set()
         rows = self._projections.studies(self._partition, study_condition(wanted), first=first)
+        if wanted.modalities is None:
+            async with _closing(rows):
+                async for row in rows:
+                    if wanted.study_matches(row.attributes):
+                        yield _found_row(row)
+            return
+        fitting: set[str] = set()
         async with _closing(rows), _closing(self._series_with_modalities()) as series:
             upcoming = await anext(series, None)
             async for row in rows:
                 while upcoming is not None and upcoming.created >= row.created:
                     fitting.add(upcoming.study)
                     upcoming = await anext(series, None)
-                if wanted.modalities is not None and row.study not in fitting:
-                    continue
-                if wanted.study_matches(row.attributes):
+                if row.study in fitting and wanted.study_matches(row.attributes):
                     yield _found_row(row)
 
     async def _series_with_modalities(self) -> AsyncGenerator[Found]:

@@ -108,7 +108,6 @@ class Query:
         self._asked = question
         self._selection = tables.selection(table, question.select, condition)
         self._known = tables.known_rows(table, question.select)
-        self._narrowing = narrowing(condition) if condition else None
         self._piece = SMALLEST_PIECE
         self._few_match = False
 
@@ -213,19 +212,20 @@ class Query:
         table = entity_table(self._table)
         last: Key | None = None
         where = stretch(partitions, self._asked.rows, after, None)
-        narrowing = self._narrowing if self._few_match else None
-        if narrowing:
+        condition = self._asked.condition
+        narrower = narrowing(condition) if condition and self._few_match else None
+        if narrower:
             sql = f"SELECT pk, rk FROM {table}{where.clause} ORDER BY pk, rk LIMIT 1 OFFSET ?"  # noqa: S608
             last = connection.execute(sql, (*where.arguments, self._piece - 1)).fetchone()
-            where = stretch(partitions, self._asked.rows, after, last).also(narrowing.sql, *narrowing.arguments)
-        most = LARGEST_ANSWER if narrowing else min(self._piece, LARGEST_ANSWER)
+            where = stretch(partitions, self._asked.rows, after, last).also(narrower.sql, *narrower.arguments)
+        most = LARGEST_ANSWER if narrower else min(self._piece, LARGEST_ANSWER)
         if self._asked.condition is None and self._asked.top is not None:
             most = min(most, self._asked.top)
         rest = f"{where.clause} ORDER BY pk, rk LIMIT ?"
         entities, count, key = self._rows(connection, rest, (*where.arguments, most))
         if count == most:
             last = key
-        if not narrowing:
+        if not narrower:
             self._few_match = 2 * len(entities) < count
         return entities, last
 
