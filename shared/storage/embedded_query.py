@@ -17,7 +17,7 @@ import orjson
 
 from .embedded_conditions import Terms, choices, narrowing
 from .embedded_database import Database
-from .embedded_known_rows import KnownRow, KnownRows
+from .embedded_known_rows import KnownRow, KnownRows, state_of
 from .embedded_schema import INDEXED, entity_table, terms_table
 from .embedded_tables import Row, Tables
 from .embedded_values import BinaryNeeded, in_order
@@ -167,6 +167,7 @@ class Query:
         self, connection: sqlite3.Connection, known: KnownRows, rest: str, arguments: Sequence[str | int]
     ) -> tuple[list[Entity], int, Key | None]:
         """The same, with the contents of those rows alone that this process does not know."""
+        state = state_of(connection)
         heads = connection.execute(f"SELECT etag, id, pk, rk {rest}", arguments).fetchall()
         found = [known.get(head[0]) for head in heads]
         if None in found:
@@ -178,6 +179,9 @@ class Query:
                 known.add(read[number].etag, read[number])
             # a row that is not among them was removed between the two statements
             found = [row or read.get(head[1]) for head, row in zip(heads, found, strict=True)]
+        for (_, number, *key), row in zip(heads, found, strict=True):
+            if row is not None:
+                known.place(state, number, (*key, row))
         matching = self._selection.entity_of
         entities = [entity for row in found if row is not None and (entity := matching(row)) is not None]
         return entities, len(heads), heads[-1][2:] if heads else None
@@ -261,6 +265,10 @@ class Query:
                 where = where.also(sql, argument)
         return where
 
+    def _covers(self, partition: str, row: str) -> bool:
+        """Whether a key is in the ranges asked for."""
+        return _within(self._asked.partitions, partition) and _within(self._asked.rows, row)
+
     def _of_terms(self, connection: sqlite3.Connection, union: tuple[Terms, ...]) -> set[int] | None:
         """The rows with one of these terms; None if there are too many."""
         numbers: set[int] = set()
@@ -275,8 +283,18 @@ class Query:
         return numbers
 
     def _numbered(self, connection: sqlite3.Connection, numbers: list[int]) -> list[Entity]:
+        rows = self._known.placed(state_of(connection), numbers) if self._known is not None else None
+        if rows is not None:
+            inside = sorted(row for row in rows if self._covers(row[0], row[1]))
+            return [entity for _, _, row in inside if (entity := self._selection.entity_of(row)) is not None]
         where = self._among(numbers)
         return self._rows(connection, f"{where.clause} ORDER BY +pk, +rk", where.arguments)[0]
+
+
+def _within(span: str | Range | None, key: str) -> bool:
+    if span is None or isinstance(span, str):
+        return span is None or span == key
+    return span[0] <= key and (span[1] is None or key < span[1])
 
 
 def _numbered(numbers: Collection[int]) -> Where:
