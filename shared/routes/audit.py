@@ -49,6 +49,7 @@ class AuditEntry:
     correlation_id: str
     claims: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    _about: dict[str, object] | None = None
 
     def started(self) -> None:
         """Writes the first of the two lines."""
@@ -62,13 +63,16 @@ class AuditEntry:
         write_soon(self._write, datetime.now(UTC), result)
 
     def _write(self, time: datetime, result: dict[str, object]) -> None:
-        claims, headers = dict(self.claims), dict(self.headers)
-        caller = caller_address(self.request)
-        _write_line(time, self.operation, result, self._uri(), caller, self.correlation_id, claims, headers)
-
-    def _uri(self) -> str:
-        url = request_url(self.request, self.public_url)
-        return audited_url(url, raw_path(self.request), self.request.scope["query_string"])
+        if self._about is None:
+            url = request_url(self.request, self.public_url)
+            self._about = _about(
+                audited_url(url, raw_path(self.request), self.request.scope["query_string"]),
+                caller_address(self.request),
+                self.correlation_id,
+                self.claims,
+                self.headers,
+            )
+        _write_line(time, self.operation, result, self._about)
 
 
 def job_told(name: str, id_: str, status: OperationStatus) -> None:
@@ -76,29 +80,29 @@ def job_told(name: str, id_: str, status: OperationStatus) -> None:
     result: dict[str, object] = {"resultType": "Started"}
     if status.finished:
         result = {"resultType": "Ended", "statusCode": 200 if status is OperationStatus.SUCCEEDED else 500}
-    write_soon(_write_line, datetime.now(UTC), name, result, f"/operations/{id_}", "", id_, {}, {})
+    write_soon(_write_line, datetime.now(UTC), name, result, _about(f"/operations/{id_}", "", id_, {}, {}))
 
 
-def _write_line(
-    time: datetime,
-    operation: str,
-    result: dict[str, object],
-    uri: str,
-    caller: str,
-    correlation_id: str,
-    claims: dict[str, str],
-    headers: dict[str, str],
-) -> None:
+def _about(
+    uri: str, caller: str, correlation_id: str, claims: Mapping[str, str], headers: Mapping[str, str]
+) -> dict[str, object]:
+    """What both lines of an action have."""
+    return {
+        "uri": uri,
+        "callerIpAddress": caller,
+        "correlationId": correlation_id,
+        "identity": {"claims": dict(claims)},
+        "customHeaders": dict(headers),
+    }
+
+
+def _write_line(time: datetime, operation: str, result: dict[str, object], about: dict[str, object]) -> None:
     line = {
         "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "category": "AuditLogs",
         "operationName": operation,
         **result,
-        "uri": uri,
-        "callerIpAddress": caller,
-        "correlationId": correlation_id,
-        "identity": {"claims": claims},
-        "customHeaders": headers,
+        **about,
     }
     logger.info("%s", orjson.dumps(line).decode())
 

@@ -38,8 +38,8 @@ async def find_metadata(
     index: Index, partition: str, study: str, series: str | None = None, *, original: bool = False
 ) -> Metadata:
     """The metadata of a study or series; raises `NotFound` (RET-70)."""
-    records = await index.instances(partition, study, series, metadata=True)
-    etag = f"{max((record.version for record in records), default=0)}-{len(records)}"
+    records: Sequence[InstanceRecord] = await index.instances(partition, study, series, metadata=True)
+    etag = f"{records[-1].version if records else 0}-{len(records)}"
     if original:
         records = await index.originals(records, metadata=True)
     if not records:

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
 
 from . import metadata_packing, names
 from .files import Files
 from .memory import StudyKey
 from .newest import named
 from .primitives import BlobMissing, Entity, Storage
-from .recollection import Recollection
+from .recollection import BY_VERSION, Recollection
 from .records import InstanceKey, InstanceRecord, SeriesRecord, StudyRecord
 from .rows import (
     FIRST_ROW,
@@ -86,14 +85,15 @@ class Index:
     async def instances(
         self, partition: str, study: str, series: str | None = None, *, metadata: bool = False
     ) -> list[InstanceRecord]:
-        """The instances of a study or series in order of their versions; empty if there are none."""
+        """The instances of a study or series in order of their versions; empty if there are none. Nobody may change the
+        list."""
         if self._recollection.has_instances((partition, study), series, metadata=metadata):
             owner = await self._study_row(partition, study)
             if owner is None:
                 return []
             found = self._recollection.instances((partition, study), series, owner.last, metadata=metadata)
             if found is not None:
-                return _visible(owner, found)
+                return _shown(owner, found)
         before = self._recollection.last((partition, study))
         if series is None:
             entities = [entity async for entity in self._rows(partition, study, (FIRST_ROW, None), metadata)]
@@ -350,6 +350,10 @@ def metadata_at_hand(found: InstanceRecord) -> bytes | None:
 
 
 def _visible(owner: StudyRow, records: Iterable[InstanceRecord]) -> list[InstanceRecord]:
+    return _shown(owner, sorted(records, key=BY_VERSION))
+
+
+def _shown(owner: StudyRow, records: list[InstanceRecord]) -> list[InstanceRecord]:
     if owner.gone or owner.deleting is not None:
-        records = [each for each in records if not owner.hides(each.key.series)]
-    return sorted(records, key=attrgetter("version"))
+        return [each for each in records if not owner.hides(each.key.series)]
+    return records

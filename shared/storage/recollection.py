@@ -8,12 +8,16 @@ study is then one point read, where a query sends all rows again and Azurite goe
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
 
 from .attempt import Attempt
 from .memory import StudyKey
 from .primitives import Delete, Insert, Operation, Replace
 from .records import InstanceRecord
 from .rows import FIRST_ROW, SeriesRow, StudyRow, instance_row, key_of_entity, record
+
+BY_VERSION = attrgetter("version")
 
 MOST_BYTES = 32 * 1024 * 1024
 
@@ -29,6 +33,8 @@ class _Series:
 
     metadata: bool
     instances: dict[str, InstanceRecord] = field(default_factory=dict)
+    listed: list[InstanceRecord] | None = None
+    """The same in order of their versions, once that was asked for."""
 
 
 @dataclass(slots=True)
@@ -78,10 +84,15 @@ class Recollection:
     def instances(
         self, study: StudyKey, series: str | None, last: int, *, metadata: bool
     ) -> list[InstanceRecord] | None:
-        """All instances of the study or series, if they are known for this `last`."""
+        """All instances of the study or series in order of their versions, if they are known for this `last`; nobody
+        may change the list."""
         known = self._current(study, last)
         scopes = _scopes(known, series, metadata) if known else None
-        return None if scopes is None else [each for scope in scopes for each in scope.instances.values()]
+        if scopes is None:
+            return None
+        if len(scopes) > 1:
+            return sorted(chain.from_iterable(map(_listed, scopes)), key=BY_VERSION)
+        return _listed(scopes[0]) if scopes else []
 
     def _current(self, study: StudyKey, last: int) -> _Study | None:
         known = self._studies.get(study)
@@ -159,6 +170,12 @@ def _scopes(known: _Study, series: str | None, metadata: bool) -> list[_Series] 
     return found if len(found) == len(wanted) else None
 
 
+def _listed(scope: _Series) -> list[InstanceRecord]:
+    if scope.listed is None:
+        scope.listed = sorted(scope.instances.values(), key=BY_VERSION)
+    return scope.listed
+
+
 def _with_series(known: _Study, uid: str, row: SeriesRow | None) -> int:
     """The row of a series was written or removed; the bytes that were added."""
     added = 0
@@ -186,6 +203,7 @@ def _with_instance(known: _Study, operation: Operation) -> int:
     scope = known.series.get(series)
     if scope is None:
         return 0
+    scope.listed = None
     before = scope.instances.pop(instance, None)
     added = -_weight(before) if before else 0
     if isinstance(operation, Insert | Replace):
