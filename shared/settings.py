@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     """After so long a codec is given up: 406."""
     expiry_interval_seconds: int = Field(default=3600, alias="EXPIRY_INTERVAL_SECONDS", gt=0)
     """How often expired studies are deleted (STO-123)."""
+    disable_operations: bool = Field(default=False, alias="DICOM_DISABLE_OPERATIONS")
+    """Whether bulk updates are refused, as the service does at times."""
     public_url: str = Field(default="", alias="DICOM_PUBLIC_URL")
     """What absolute URLs begin with, when proxies hide it (PLT-10)."""
     log_format: Literal["text", "json"] = Field(default="text", alias="DICOM_LOG_FORMAT")

@@ -461,3 +461,12 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
         }
 
     return rest(one, top=True) == rest(other, top=True)
+
+
+def test_switched_off(start_host: StartHost) -> None:
+    """PLT-59: with `DICOM_DISABLE_OPERATIONS` no bulk update begins"""
+    host = start_host({"DICOM_DISABLE_OPERATIONS": "true"})
+    answer = post(host.url, NOTHING)
+    text = "Asynchronous operations are temporarily disabled. Please try again later."
+    assert (answer.status_code, answer.text) == (400, text)
+    assert httpx.get(f"{host.url}/health").status_code == 200
