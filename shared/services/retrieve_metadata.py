@@ -63,7 +63,7 @@ class MetadataArrays:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Subject, bool, str], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[Subject, bool], tuple[str, bytes]] = OrderedDict()
         self._size = 0
 
     def clear(self) -> None:
@@ -73,17 +73,18 @@ class MetadataArrays:
 
     def of(self, metadata: Metadata) -> bytes | None:
         """The whole array, if it is no longer than a piece and no part of it has to be read."""
-        key = metadata.subject, metadata.original, metadata.etag
-        array = self._kept.get(key)
-        if array is not None:
-            self._kept.move_to_end(key)
-            return array
-        array = _array_at_hand(metadata.records)
-        if array is not None:
-            self._kept[key] = array
-            self._size += len(array)
-            while self._size > MOST_KEPT_BYTES:
-                self._size -= len(self._kept.popitem(last=False)[1])
+        key = metadata.subject, metadata.original
+        etag, array = self._kept.pop(key, ("", b""))
+        self._size -= len(array)
+        if etag != metadata.etag:
+            at_hand = _array_at_hand(metadata.records)
+            if at_hand is None:
+                return None
+            array = at_hand
+        self._kept[key] = metadata.etag, array
+        self._size += len(array)
+        while self._size > MOST_KEPT_BYTES:
+            self._size -= len(self._kept.popitem(last=False)[1][1])
         return array
 
 

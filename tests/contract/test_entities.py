@@ -33,9 +33,9 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 """What a string property may hold: everything but half a surrogate pair."""
 KEYS = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="/\\#?"), min_size=1, max_size=80
-).filter(lambda key: "'," not in key and "')" not in key)
-"""What a key may hold. Azurite's transactions trip over a quote before a comma or parenthesis in a key, as over line
-separators; the service does not, but no key of ours has either."""
+).filter(lambda key: "'," not in f"'{key}" and "')" not in f"'{key}")
+"""What a key may hold. Azurite's transactions trip over a quote before a comma or parenthesis in a key, be it the one
+that the key begins behind, as over line separators; the service does not, but no key of ours has either."""
 VALUES: st.SearchStrategy[Value] = st.one_of(
     TEXT,
     st.booleans(),

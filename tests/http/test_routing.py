@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.conftest import StartHost
+from tests.support.processes import LocalHost
+
 pytestmark = pytest.mark.integration
 
 SECURITY_HEADERS = {
@@ -243,20 +246,19 @@ def test_reserved_prefixes(base_url: str) -> None:
         assert httpx.get(base_url + path).status_code == 404
 
 
-def test_log_lines_tell_no_query(base_url: str, server: object) -> None:
+def test_log_lines_tell_no_query(base_url: str, server: LocalHost) -> None:
     """One line a request besides those of the audit; queries may hold secrets and are not written."""
     identifier = httpx.get(base_url + "/v2/changefeed?limit=1&secret=s3cr3t-value").headers["x-correlation-id"]
-    output = server.output()  # type: ignore[attr-defined]
-    (line,) = [line for line in output.splitlines() if identifier in line and "AuditLogs" not in line]
+    (line,) = [line for line in server.lines_of(identifier) if "AuditLogs" not in line]
     assert "GET /v2/changefeed 200 " in line
-    assert "s3cr3t" not in output
+    assert "s3cr3t" not in server.output()
 
 
-def test_log_lines_as_json(start_host: object) -> None:
+def test_log_lines_as_json(start_host: StartHost) -> None:
     """`DICOM_LOG_FORMAT=json` gives one object a line."""
-    host = start_host({"DICOM_LOG_FORMAT": "json"})  # type: ignore[operator]
+    host = start_host({"DICOM_LOG_FORMAT": "json"})
     identifier = httpx.get(host.url + "/v2/nope").headers["x-correlation-id"]
-    (line,) = [line for line in host.output().splitlines() if identifier in line]
+    (line,) = host.lines_of(identifier)
     record = json.loads(line[line.index("{") :])
     assert record["status"] == 404
     assert (record["method"], record["path"], record["correlationId"]) == ("GET", "/v2/nope", identifier)

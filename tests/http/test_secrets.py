@@ -58,7 +58,7 @@ def requests(url: str, tokens: list[str]) -> str:
 
 
 def check(host: LocalHost, heard: str, secrets: list[str]) -> None:
-    output = host.output()
+    output = host.output_to_here()
     assert "AuditLogs" in output
     assert "Traceback" not in output
     for place in (output, heard):
@@ -108,7 +108,7 @@ def test_transaction_uids(base_url: str, server: LocalHost) -> None:
     for path in (f"/v2/workitems/{uid}?{transaction}", f"/v2/workitems?{transaction}", f"/v2/studies?{transaction}"):
         for method in ("GET", "POST", "DELETE"):
             httpx.request(method, base_url + path)
-    assert transaction not in server.output()
+    assert transaction not in server.output_to_here()
 
 
 @pytest.mark.one_store("the embedded store has neither keys nor a network")

@@ -58,6 +58,22 @@ class LocalHost:
         """What the host and its workers have printed so far."""
         return self.log.read_text("utf-8", "replace")
 
+    def lines_of(self, identifier: str) -> list[str]:
+        """The lines of a request, by its correlation id. They are written behind its answer, that of the request itself
+        as the last one."""
+        end = time.monotonic() + 10
+        while True:
+            lines = [line for line in self.output().splitlines() if identifier in line]
+            if any("AuditLogs" not in line for line in lines) or time.monotonic() > end:
+                return lines
+            time.sleep(0.02)
+
+    def output_to_here(self) -> str:
+        """What one worker has printed, the lines of all requests that it has answered included."""
+        last = httpx.get(self.url + "/v2/nothing").headers["x-correlation-id"]
+        assert self.lines_of(last), self.output()
+        return self.output()
+
     def stop(self, seconds: float = 20) -> int:
         """As Ctrl-C does; the exit code. Kills the whole process group if that takes longer."""
         if self.process.poll() is None:

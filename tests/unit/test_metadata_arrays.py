@@ -36,6 +36,14 @@ def test_arrays() -> None:
         assert arrays.of(found) is arrays.of(found)
 
 
+def test_one_state_of_each_is_kept() -> None:
+    """RET-75: of a study that changes again and again"""
+    arrays = MetadataArrays()
+    for number in range(5):
+        arrays.of(metadata("1.3", record(number), etag=f"{number}"))
+    assert len(arrays._kept) == 1
+
+
 def test_what_is_sent_in_pieces() -> None:
     """RET-61: what is long, or has to be read, is not put together here"""
     arrays = MetadataArrays()
@@ -53,7 +61,7 @@ def test_limited_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     for series in range(1, 30):
         arrays.of(metadata(f"{series}", record(1)))
         assert arrays.of(first) is kept
-        assert arrays._size == sum(map(len, arrays._kept.values())) <= 1000
+        assert arrays._size == sum(len(array) for _, array in arrays._kept.values()) <= 1000
     assert 5 < len(arrays._kept) < 10
     arrays.clear()
     assert arrays.of(first) is not kept
