@@ -71,8 +71,8 @@ def normal_text(vr: str, text: str) -> str:
     if vr in WITHOUT_LEADING_SPACES:
         text = text.lstrip(" ")
     if vr == "PN":
-        text = text.rstrip("=").rstrip(" \0")
-        return text.lower() if text.isascii() else _without_accents(text)
+        bare = text.lower() if text.isascii() else _without_accents(text)
+        return bare.lstrip(" ").rstrip("= \0")  # an accent may have stood on padding
     return text.lower() if text.isascii() else _folded(unicodedata.normalize("NFC", text))
 
 

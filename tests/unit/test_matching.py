@@ -302,6 +302,23 @@ def test_qry_37_fuzzy_equals_reference(query: str, name: str) -> None:
     assert Words.of(query).matches(name) is expected
 
 
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("0 \u0301", "0"),
+        (" \u0301 a", "a"),
+        ("a=\u0301", "a"),
+        ("a= =", "a"),
+        ("a=\u5c71= \0", "a=\u5c71"),
+        ("\u0301", ""),
+    ],
+)
+def test_qry_45_padding_of_names(name: str, form: str) -> None:
+    """QRY-43, QRY-45: also where accents stand on it, and between empty groups"""
+    assert normal_text("PN", name) == form
+    assert normal_text("PN", form) == form
+
+
 @compared(
     st.text(alphabet=string.printable + "äÄßẞØłΣςéガがあ\u0301İıſK", max_size=12), st.sampled_from(["LO", "PN", "AE"])
 )
