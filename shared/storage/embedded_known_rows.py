@@ -42,8 +42,8 @@ class KnownRow:
         return self._entity
 
 
-State = tuple[int, int]
-"""What changes with each commit to the database, of this connection and of all others."""
+State = tuple[sqlite3.Connection, int, int]
+"""What changes with each commit to the database, as one connection sees it: by others, and by itself."""
 
 Placed = tuple[str, str, KnownRow]
 """A row behind its key, whose parts are in order (`in_order`)."""
@@ -52,7 +52,7 @@ Placed = tuple[str, str, KnownRow]
 def state_of(connection: sqlite3.Connection) -> State:
     """A few microseconds, where a row costs one or two."""
     (others,) = connection.execute("PRAGMA data_version").fetchone()
-    return others, connection.total_changes
+    return connection, others, connection.total_changes
 
 
 class KnownRows(BoundedDict[int, KnownRow]):

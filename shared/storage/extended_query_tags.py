@@ -13,6 +13,7 @@ import orjson
 
 from ..clock import Ticks
 from . import names
+from .guarded_writes import write_guarded
 from .primitives import (
     ANY,
     Delete,
@@ -32,7 +33,7 @@ from .records import InstanceKey
 from .tag_columns import column_of
 
 _TAGS = "tags"
-MOST_UNANSWERED = 8
+
 MOST_ROWS = 100
 """Rows in one transaction."""
 
@@ -107,23 +108,16 @@ class ExtendedQueryTags:
     async def change(self, change: Callable[[TagSet], TagSet]) -> TagSet:
         """Replaces the tags by `change` of them, called again whenever somebody else was faster; what it raises ends
         the attempt. If its write got no answer it is called with its own result, perhaps, and must bear that."""
-        unanswered = 0
-        while True:
+
+        async def changed() -> tuple[TagSet, Operation | None]:
             before, etag = await self._read()
             after = change(before)
             if after == before:
-                return after
+                return after, None
             entity = Entity(_TAGS, _TAGS, {"v": _packed(after)})
-            try:
-                await self._storage.write(names.EXTENDED_QUERY_TAGS, Replace(entity, etag) if etag else Insert(entity))
-            except (EntityExists, EntityMissing, EntityChanged):
-                continue
-            except Unanswered:
-                unanswered += 1
-                if unanswered > MOST_UNANSWERED:
-                    raise
-            else:
-                return after
+            return after, Replace(entity, etag) if etag else Insert(entity)
+
+        return await write_guarded(self._storage, names.EXTENDED_QUERY_TAGS, changed)
 
     async def _read(self) -> tuple[TagSet, str]:
         entity = await self._storage.get(names.EXTENDED_QUERY_TAGS, _TAGS, _TAGS)

@@ -57,19 +57,22 @@ class NewestStudies:
         """The newest studies, at most `count`; nobody may change the list.
 
         A list that is not full may get studies of any month, such as that of a writer who stood still for long. It is
-        not kept, and short anyway.
+        not kept, and short anyway. Nor are stamps read for a list that was not full when it was asked for last.
         """
-        kept = self._kept.get((partition, count)) or _Kept(self._clock(), {}, None)
-        months = projection_months(partition, self._clock() + CLOCKS_DIFFER, kept.oldest)
+        key = partition, count
+        kept = self._kept.get(key)
+        months = projection_months(partition, self._clock() + CLOCKS_DIFFER, kept.oldest) if kept else []
         watched = months if len(months) <= MOST_MONTHS else []
-        stamps = await self._stamps(watched)
-        if watched and kept.studies is not None and kept.stamps == stamps:
+        stamps = await self._stamps(watched) if watched else {}
+        if kept and watched and kept.studies is not None and kept.stamps == stamps:
             return kept.studies
         studies = await self._read(partition, count)
         if len(studies) == count:
             oldest = studies[-1].created
             reached = projection_partition(partition, oldest) in watched
-            self._keep((partition, count), _Kept(oldest, stamps, studies if reached else None))
+            self._keep(key, _Kept(oldest, stamps, studies if reached else None))
+        else:
+            self._kept.pop(key, None)
         return studies
 
     def _keep(self, key: tuple[str, int], kept: _Kept) -> None:

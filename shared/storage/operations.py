@@ -11,6 +11,7 @@ import orjson
 
 from ..clock import Ticks
 from . import names
+from .guarded_writes import write_guarded
 from .primitives import (
     Delete,
     Entity,
@@ -31,8 +32,6 @@ _ACTIVE = "active"
 
 _STATE_BYTES = 60_000
 """A binary property takes 64 KB; a state that is longer goes on in the next one."""
-
-MOST_UNANSWERED = 8
 
 
 class OperationStatus(Enum):
@@ -106,27 +105,22 @@ class Operations:
         not written down because its process died.
         """
         created = await self.create(operation)
-        unanswered = 0
-        while True:
+
+        async def claim() -> tuple[Operation, Insert | Replace | None]:
             row = await self._storage.get(names.OPERATIONS, _ACTIVE, operation.type)
             named = str(row.values["operation"]) if row else ""
             other = await self.get(named) if named and named != operation.id else None
             if named == operation.id:
-                return created
+                return created, None
             if other is not None and not other.status.finished:
-                await self._remove(created)
-                return other
-            claim = Entity(_ACTIVE, operation.type, {"operation": operation.id})
-            try:
-                await self._storage.write(names.OPERATIONS, Replace(claim, row.etag) if row else Insert(claim))
-            except (EntityExists, EntityMissing, EntityChanged):
-                continue
-            except Unanswered:
-                unanswered += 1
-                if unanswered > MOST_UNANSWERED:
-                    raise
-            else:
-                return created
+                return other, None
+            own = Entity(_ACTIVE, operation.type, {"operation": operation.id})
+            return created, Replace(own, row.etag) if row else Insert(own)
+
+        active = await write_guarded(self._storage, names.OPERATIONS, claim)
+        if active is not created:
+            await self._remove(created)
+        return active
 
     async def _remove(self, operation: Operation) -> None:
         """Takes back an operation of which nobody has been told."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from shared.storage import embedded_known_rows, embedded_query
 from shared.storage.conditions import matches
 from shared.storage.embedded import EmbeddedStorage
+from shared.storage.embedded_known_rows import KnownRow, KnownRows, state_of
 from shared.storage.names import INDEX, STUDIES
 from shared.storage.primitives import (
     And,
@@ -242,3 +244,21 @@ async def test_a_query_holds_nothing_open(store: EmbeddedStorage) -> None:
     assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     rows = [first.row] + [entity.row async for entity in query]
     assert rows == [f"{number:06d}" for number in range(499)] + ["999999"]
+
+
+def test_known_rows_are_of_one_connection(tmp_path: Path) -> None:
+    """After a fork there is another connection, whose counters may stand where those of the first one stood."""
+    known = KnownRows()
+    row = KnownRow("p", "r", 1, 0, {})
+    first, second = (sqlite3.connect(tmp_path / "one.sqlite") for _ in range(2))
+    known.place(state_of(first), 7, ("p", "r", row))
+    assert state_of(first)[1:] == state_of(second)[1:]
+    assert known.placed(state_of(first), [7]) == [("p", "r", row)]
+    assert known.placed(state_of(second), [7]) is None
+    first.execute("CREATE TABLE t (x)")
+    assert known.placed(state_of(second), [7]) is None
+    second.execute("INSERT INTO t VALUES (1)")
+    second.commit()
+    assert known.placed(state_of(first), [7]) is None
+    first.close()
+    second.close()

@@ -3,10 +3,11 @@
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.clock import SECOND, wall_clock
+from shared.storage.azure import AzureStorage
 from shared.storage.names import INDEX
 from shared.storage.primitives import (
     ANY,
@@ -33,9 +34,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 """What a string property may hold: everything but half a surrogate pair."""
 KEYS = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="/\\#?"), min_size=1, max_size=80
-).filter(lambda key: "'," not in f"'{key}" and "')" not in f"'{key}")
-"""What a key may hold. Azurite's transactions trip over a quote before a comma or parenthesis in a key, be it the one
-that the key begins behind, as over line separators; the service does not, but no key of ours has either."""
+)
+"""What a key may hold. Line separators Azurite cannot take."""
 VALUES: st.SearchStrategy[Value] = st.one_of(
     TEXT,
     st.booleans(),
@@ -205,8 +205,16 @@ async def test_values_come_back_as_they_went(storage: Storage, partition: str, v
         assert same_types(found.values, values)
 
 
+def trips_azurite(key: str) -> bool:
+    """Its transactions take a quote before a comma or a parenthesis for the end of a key, be it the one that the key
+    begins behind. The service does not, and no key of ours has either."""
+    return "'," in f"'{key}" or "')" in f"'{key}"
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(prefix=KEYS, row=KEYS)
+@example(prefix=",", row="a',b')")
+@example(prefix="'", row=",")
 async def test_keys_come_back_as_they_went(storage: Storage, partition: str, prefix: str, row: str) -> None:
     """60 examples of both keys through every operation, alone and in transactions, and through filters."""
     key = f"{prefix}{partition}"
@@ -216,13 +224,21 @@ async def test_keys_come_back_as_they_went(storage: Storage, partition: str, pre
     assert [found async for found in storage.query(INDEX, key, (row, row + "!"))] == [
         await storage.get(INDEX, key, row)
     ]
-    [fourth] = await storage.transact(INDEX, [Replace(Entity(key, row, {"n": 3}), third)])
-    [fifth] = await storage.transact(INDEX, [Merge(Entity(key, row, {"m": key}), fourth)])
+    alone = isinstance(storage, AzureStorage) and (trips_azurite(key) or trips_azurite(row))
+
+    async def change(operation: Operation) -> str:
+        if alone:
+            return await storage.write(INDEX, operation)
+        [etag] = await storage.transact(INDEX, [operation])
+        return etag
+
+    fourth = await change(Replace(Entity(key, row, {"n": 3}), third))
+    fifth = await change(Merge(Entity(key, row, {"m": key}), fourth))
     found = await storage.get(INDEX, key, row)
     assert found is not None
     assert (found.partition, found.row, found.values, found.etag) == (key, row, {"n": 3, "m": key}, fifth)
-    await storage.transact(INDEX, [Delete(key, row, fifth)])
-    await storage.transact(INDEX, [Insert(Entity(key, row, {"n": 4}))])
+    await change(Delete(key, row, fifth))
+    await change(Insert(Entity(key, row, {"n": 4})))
     await storage.write(INDEX, Delete(key, row, ANY))
     assert await storage.get(INDEX, key, row) is None
 

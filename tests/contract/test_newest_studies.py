@@ -71,7 +71,7 @@ async def test_the_list_is_what_is_there(writers: tuple[Writer, Writer], seed: i
             await writer.end(study, lives.pop(study), wall_clock())
         for count in (1, 4, 100):
             expected = await queried(writer, count)
-            for each in (*writers, *writers):
+            for each in writers * 3:
                 assert await each.newest(count) == expected
 
 
@@ -82,7 +82,8 @@ async def test_an_unchanged_list_costs_point_reads(
     writer, other = writers
     for number in range(5):
         await writer.show(f"1.2.{number}", wall_clock())
-    first = await writer.newest(5)
+    for _ in range(2):
+        first = await writer.newest(5)
     made = counted_reads(storage, monkeypatch)
     assert await writer.newest(5) == first
     assert made["query"] == 0
@@ -120,11 +121,11 @@ async def test_months(storage: Storage, partition: str, monkeypatch: pytest.Monk
 
 
 async def reads_of(reader: Writer, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Asks twice for lists of some lengths, and how they came."""
+    """Asks three times for lists of some lengths, and how they came."""
     how = Counter[str]()
     for count in (1, 3, 5, 8):
         expected = await queried(reader, count)
-        for _ in range(2):
+        for _ in range(3):
             with monkeypatch.context() as patch:
                 made = counted_reads(storage, patch)
                 assert await reader.newest(count) == expected
@@ -137,6 +138,7 @@ async def test_few_lists_are_kept(writers: tuple[Writer, Writer]) -> None:
     for number in range(30):
         await writer.show(f"1.2.{number}", wall_clock())
     for count in range(1, 31):
-        assert len(await writer.newest(count)) == count
+        for _ in range(2):
+            assert len(await writer.newest(count)) == count
     kept: dict[Any, Any] = writer.projections._newest._kept
     assert list(kept) == [(writer.partition, count) for count in range(31 - newest_studies.MOST_KEPT, 31)]
