@@ -5,7 +5,7 @@ import gc
 from dataclasses import dataclass, field
 
 from .clock import Clock, wall_clock
-from .services import maintenance
+from .services import maintenance, search_results
 from .services.codecs import Codecs
 from .services.known_tags import TagMemory
 from .services.retrieve_metadata import MetadataArrays
@@ -82,7 +82,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         made.repairs.soon(maintenance.AFTER_LOSS_SECONDS)
 
     feed = ChangeFeed(storage, clock, on_loss=storage_lost_entries, guarded=settings_.worker_processes > 1)
-    projections = Projections(storage, clock)
+    projections = Projections(storage, clock, search_results.prepare)
     made = Services(
         settings=settings_,
         clock=clock,

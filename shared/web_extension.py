@@ -20,13 +20,14 @@ from typing import Any
 
 import uvicorn
 from azurefunctions.extensions import base
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 __all__ = ["Request", "Response", "StreamingResponse", "Tls", "WebApp", "WebServer", "at_stop"]
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[["Request"], Awaitable[Response]]
 
 KEEP_ALIVE_SECONDS = 65
 """Longer than the 60 s for which usual proxies and client pools keep idle connections."""
@@ -54,6 +55,39 @@ async def called(callback: Callable[[], Awaitable[None]]) -> None:
         await callback()
     except Exception:
         logger.exception("Something could not be closed.")
+
+
+class RequestHeaders(Headers):
+    """Headers by name: a request is asked for a dozen, and Starlette's go through all of them for each."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope=scope)
+        self._by_name: dict[str, list[str]] = {}
+        for name, value in self._list:
+            self._by_name.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+
+    def getlist(self, key: str) -> list[str]:
+        return self._by_name.get(key.lower(), [])
+
+    def __getitem__(self, key: str) -> str:
+        return self._by_name[key.lower()][0]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._by_name
+
+    def get(self, key: str, default: Any = None) -> Any:
+        values = self._by_name.get(key.lower())
+        return values[0] if values else default
+
+
+class Request(StarletteRequest):
+    """A request to a function."""
+
+    @property
+    def headers(self) -> Headers:
+        if not hasattr(self, "_headers"):
+            self._headers = RequestHeaders(self.scope)
+        return self._headers
 
 
 class RouteParameters(base.RequestSynchronizer):  # type: ignore[misc]

@@ -72,7 +72,7 @@ async def with_body_limit(function: HostedFunction, request: Request, limit: int
         return await answered(function, request)
     body = LimitedBody(request.receive, limit)
     try:
-        response = await answered(function, Request(request.scope, body.receive))
+        response = await answered(function, type(request)(request.scope, body.receive))
     except Exception:
         if body.exceeded:
             return Response(status_code=413)

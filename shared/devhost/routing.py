@@ -42,6 +42,11 @@ class FunctionRoute:
                 break
         return self._values(path)
 
+    def literal(self, position: int) -> str | None:
+        """The literal at a position of the template, None if it takes a value there or ends before."""
+        segment = self.segments[position] if position < len(self.segments) else None
+        return segment if isinstance(segment, str) else None
+
     def _values(self, path: Sequence[str]) -> dict[str, str] | None:
         values: dict[str, str] = {}
         for position, segment in enumerate(self.segments):
@@ -57,15 +62,23 @@ class FunctionRoute:
         return values
 
 
-@dataclass(frozen=True, slots=True)
 class RouteTable:
     """The HTTP functions of an app in the order in which they are tried."""
 
-    routes: tuple[FunctionRoute, ...]
+    def __init__(self, routes: Iterable[FunctionRoute]) -> None:
+        self.routes = tuple(routes)
+        literals = {route.literal(1) for route in self.routes}
+        self._by_second = {literal: self._fitting(literal) for literal in literals if literal}
+        self._others = self._fitting(None)
+
+    def _fitting(self, literal: str | None) -> tuple[FunctionRoute, ...]:
+        """The routes that may take a path with this literal, or with none of them, as its second segment."""
+        return tuple(route for route in self.routes if route.literal(1) in (literal, None))
 
     def find(self, method: str, path: Sequence[str]) -> tuple[HostedFunction, dict[str, str]] | None:
         """The first function whose template and methods fit; literals are not preferred to placeholders."""
-        for route in self.routes:
+        second = lower(path[1]) if len(path) > 1 else ""
+        for route in self._by_second.get(second, self._others):
             if not route.methods or method in route.methods:
                 values = route.match(path)
                 if values is not None:
@@ -81,7 +94,7 @@ def route_table(functions: Iterable[HostedFunction], prefix: str) -> RouteTable:
             template = "/".join(part for part in (prefix.strip("/"), function.route) if part)
             segments = tuple(parsed(segment) for segment in template.split("/"))
             routes.append(FunctionRoute(function, template, segments, frozenset(function.methods)))
-    return RouteTable(tuple(routes))
+    return RouteTable(routes)
 
 
 def parsed(segment: str) -> str | Placeholder:

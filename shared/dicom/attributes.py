@@ -15,6 +15,9 @@ class Level(Enum):
     SERIES = "series"
     INSTANCE = "instance"
 
+    __hash__ = object.__hash__
+    """Each is there once; `Enum` hashes names, in Python."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchableAttribute:

@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -33,15 +33,16 @@ from .versions import SUPPORTED, is_version, served_version
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 """Every HTTP function takes them all, so that the app and not the host answers (PLT-06)."""
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-    "Content-Security-Policy": "frame-src 'self';",
-}
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"content-security-policy", b"frame-src 'self';"),
+)
 """On every answer (PLT-09)."""
 
+VERSIONS_HEADER = (b"api-supported-versions", SUPPORTED.encode())
+
 CORRELATION_HEADER = "x-correlation-id"
-VERSIONS_HEADER = "api-supported-versions"
 
 MOST_DRAINED = 64 * 1024 * 1024
 """Bytes of a body that are read and dropped after an early answer (STO-5)."""
@@ -59,15 +60,22 @@ class Exchange:
     """What is known of a request on its way: what its answer will carry in any case, and what is logged of it."""
 
     correlation_id: str
-    headers: dict[str, str] = field(default_factory=dict)
+    versioned: bool = False
     audit: AuditEntry | None = None
+
+    def complete(self, response: Response) -> None:
+        """Adds the headers that no handler sets."""
+        headers = response.raw_headers
+        headers += SECURITY_HEADERS
+        headers.append((CORRELATION_HEADER.encode(), self.correlation_id.encode()))
+        if self.versioned:
+            headers.append(VERSIONS_HEADER)
 
 
 async def dispatch(group: RouteGroup, request: Request) -> Response:
     """Answers a request that the host gave to the function of `group`."""
     began = time.perf_counter()
     exchange = Exchange(_correlation_id(request))
-    exchange.headers = {**SECURITY_HEADERS, CORRELATION_HEADER: exchange.correlation_id}
     try:
         with answering():
             response = await compressed(request, await _answer(group, request, exchange))
@@ -79,7 +87,7 @@ async def dispatch(group: RouteGroup, request: Request) -> Response:
         if response.status_code == 500:
             logger.error("Request %s failed.", exchange.correlation_id, exc_info=error)
         await _drain(request)
-    response.headers.update(exchange.headers)
+    exchange.complete(response)
     cors_policy().apply(request, response)
     if exchange.audit is not None:
         exchange.audit.ended(response.status_code)
@@ -105,7 +113,7 @@ async def _answer(group: RouteGroup, request: Request, exchange: Exchange) -> Re
     if segment is not None:
         if version is None and not is_version(segment):
             raise NotFound
-        exchange.headers[VERSIONS_HEADER] = SUPPORTED
+        exchange.versioned = True
         if version is None:
             return unsupported_version(request_url(request, settings().public_url))
     route = _route(pattern, request.method, version or "")
@@ -142,7 +150,7 @@ async def _admit(call: Call, route: Route, exchange: Exchange) -> None:
         try:
             call.identity = await identify(call.request)
         except Unauthenticated:
-            exchange.headers.pop(VERSIONS_HEADER, None)
+            exchange.versioned = False
             raise
     headers = custom_headers(call.request)
     if exchange.audit is not None:

@@ -1,5 +1,6 @@
 """The search transaction (QIDO-RS, PS3.18 10.6)."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -10,7 +11,7 @@ from ..storage.tag_indexing import TagIndexing
 from .search_criteria import criteria
 from .search_lookups import Lookups
 from .search_reading import Reader
-from .search_results import items
+from .search_results import Shown, columns, instance_items, series_items, study_items
 from .search_values import ValueSearch
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ async def search_json(services: "Services", partition: str, search: Search) -> b
     tagged = TagIndexing(services.storage, services.index)
     values = ValueSearch(services.value_lookup, lookups, services.projections, wanted)
     reader = Reader(lookups, services.projections, values, tagged, wanted)
+    shown = columns(search)
+    items: Sequence[Shown]
     if search.resource.item is Level.STUDY:
-        found = await reader.studies(search.page)
+        items = await study_items(shown, await reader.studies(search.page), lookups)
     elif search.resource.item is Level.SERIES:
-        found = await reader.series(search.page)
+        items = await series_items(shown, await reader.series(search.page), lookups)
     else:
-        found = await reader.instances(search.page)
-    shown = await items(search, found, lookups) if found else ()
-    return orjson.dumps(shown) if shown else b""
+        items = await instance_items(shown, await reader.instances(search.page), lookups)
+    return orjson.dumps(items) if items else b""

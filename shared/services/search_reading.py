@@ -13,7 +13,7 @@ from ..dicom.attributes import MODALITY
 from ..dicom.normal_form import projected_name
 from ..dicomweb.query_string import Page
 from ..storage.projections import Projections
-from ..storage.records import Attributes, InstanceKey, InstanceRecord, Projection
+from ..storage.records import InstanceKey, InstanceRecord, Projection
 from ..storage.tag_indexing import TagIndexing, Valued
 from .parallel import in_parallel
 from .search_criteria import (
@@ -34,23 +34,20 @@ MOST_ROWS = 1000
 """That Azure Tables return in one answer."""
 
 T = TypeVar("T")
+F = TypeVar("F", bound="Projection | FoundInstance")
 
 
-class Found(NamedTuple):
-    """A study, series or instance that matches. `attributes` are those of its row, of an instance none; `text` is what
-    they were made from, if it is known."""
+class FoundInstance(NamedTuple):
+    """An instance that matches."""
 
     study: str
     created: int
-    series: str = ""
-    instance: str = ""
-    attributes: Attributes = {}  # noqa: RUF012  nobody may change attributes
-    text: str = ""
+    series: str
+    instance: str
 
-    @property
-    def order(self) -> tuple[int, str, str, str]:
-        """Sorts the newest first, and always in the same way (QRY-70)."""
-        return -self.created, self.study, self.series, self.instance
+
+Found = Projection | FoundInstance
+"""A study, series or instance that matches."""
 
 
 class Reader:
@@ -69,14 +66,13 @@ class Reader:
 
     # -- studies
 
-    async def studies(self, page: Page) -> list[Found]:
+    async def studies(self, page: Page) -> list[Projection]:
         """The page of the studies that match."""
         if self._wanted.studies is None and not self._wanted.about_studies and page.end <= MOST_ROWS:
-            newest = await self._projections.newest_studies(self._partition, page.end)
-            return [_found_row(row) for row in newest[page.offset :]]
+            return (await self._projections.newest_studies(self._partition, page.end))[page.offset :]
         return await _taken(await self._all_studies(_few(page)), page)
 
-    async def _all_studies(self, first: int | None = None) -> AsyncIterator[Found]:
+    async def _all_studies(self, first: int | None = None) -> AsyncIterator[Projection]:
         """By their UIDs, if these are known; by a look-up of values, if one leads to few enough; else in the order of
         the rows of studies."""
         studies = self._wanted.studies
@@ -84,11 +80,11 @@ class Reader:
             return self._named_studies(studies)
         rows = await self._values.studies(first)
         if rows is not None:
-            return _found_rows(rows)
+            return rows
         studies = await self._values.studies_with_modality()
         return self._scanned_studies(first) if studies is None else self._named_studies(studies)
 
-    async def _named_studies(self, studies: Iterable[str]) -> AsyncGenerator[Found]:
+    async def _named_studies(self, studies: Iterable[str]) -> AsyncGenerator[Projection]:
         """Point reads of the studies of these UIDs; those that match."""
         wanted = self._wanted
         records = await self._lookups.studies(studies)
@@ -96,11 +92,11 @@ class Reader:
         if wanted.modalities is not None:
             series = await self._lookups.series(fitting)
             fitting = [study for study in fitting if wanted.modality_among(series[study])]
-        found = (Found(study, records[study].created, attributes=records[study].attributes) for study in fitting)
-        for each in sorted(found, key=lambda each: each.order):
+        found = (Projection(study, "", records[study].created, records[study].attributes) for study in fitting)
+        for each in sorted(found, key=_order):
             yield each
 
-    async def _scanned_studies(self, first: int | None) -> AsyncGenerator[Found]:
+    async def _scanned_studies(self, first: int | None) -> AsyncGenerator[Projection]:
         """The rows of studies, each looked for among those that have the modalities.
 
         A series never begins before its study. So once the series have been read back to when a study began, it is
@@ -112,7 +108,7 @@ class Reader:
             async with _closing(rows):
                 async for row in rows:
                     if wanted.study_matches(row.attributes):
-                        yield _found_row(row)
+                        yield row
             return
         fitting: set[str] = set()
         async with _closing(rows), _closing(self._series_with_modalities()) as series:
@@ -122,9 +118,9 @@ class Reader:
                     fitting.add(upcoming.study)
                     upcoming = await anext(series, None)
                 if row.study in fitting and wanted.study_matches(row.attributes):
-                    yield _found_row(row)
+                    yield row
 
-    async def _series_with_modalities(self) -> AsyncGenerator[Found]:
+    async def _series_with_modalities(self) -> AsyncGenerator[Projection]:
         modalities = self._wanted.modalities
         if modalities is None:
             return
@@ -132,7 +128,7 @@ class Reader:
         async with _closing(rows):
             async for row in rows:
                 if modalities.matches(form_of(row.attributes, MODALITY)):
-                    yield Found(row.study, row.created, row.series, attributes=row.attributes)
+                    yield row
 
     async def _study_uids(self) -> list[str] | None:
         """All studies that series or instances may belong to; None if any may."""
@@ -142,25 +138,25 @@ class Reader:
 
     # -- series
 
-    async def series(self, page: Page) -> list[Found]:
+    async def series(self, page: Page) -> list[Projection]:
         """The page of the series that match."""
         studies = await self._study_uids()
         if studies is not None and (self._wanted.studies is not None or len(studies) <= MOST_DESCENTS):
-            return sorted(await self._series_of(studies), key=lambda each: each.order)[page.offset : page.end]
+            return sorted(await self._series_of(studies), key=_order)[page.offset : page.end]
         return await self._scanned_page(page, None if studies is None else set(studies))
 
-    async def _series_of(self, studies: Sequence[str]) -> list[Found]:
+    async def _series_of(self, studies: Sequence[str]) -> list[Projection]:
         """The series that match, in no order, from the partitions of these studies."""
 
         series = await self._lookups.series(studies)
         return [
-            Found(study, each.created, each.series, attributes=each.attributes)
+            Projection(study, each.series, each.created, each.attributes)
             for study in studies
             for each in series[study]
             if self._wanted.series_matches(each.series, each.attributes)
         ]
 
-    async def _scanned_series(self, studies: set[str] | None, first: int | None = None) -> AsyncGenerator[Found]:
+    async def _scanned_series(self, studies: set[str] | None, first: int | None = None) -> AsyncGenerator[Projection]:
         """The rows of series, newest first, of these studies or of all."""
         wanted = self._wanted
         rows = await self._values.series(first)
@@ -169,11 +165,11 @@ class Reader:
         async with _closing(rows):
             async for row in rows:
                 if (studies is None or row.study in studies) and wanted.series_matches(row.series, row.attributes):
-                    yield Found(row.study, row.created, row.series, attributes=row.attributes)
+                    yield row
 
-    async def _scanned_page(self, page: Page, studies: set[str] | None) -> list[Found]:
+    async def _scanned_page(self, page: Page, studies: set[str] | None) -> list[Projection]:
         """While a large study is being deleted its series may still have rows; they are looked up and passed over."""
-        found: list[Found] = []
+        found: list[Projection] = []
         rows = self._scanned_series(studies, _few(page) if studies is None else None)
         async with _closing(rows):
             async for each in rows:
@@ -184,13 +180,13 @@ class Reader:
                     return found[page.offset :]
         return await self._still_there(found[page.offset :])
 
-    async def _still_there(self, found: list[Found]) -> list[Found]:
+    async def _still_there(self, found: list[F]) -> list[F]:
         there = await self._lookups.studies(each.study for each in found)
         return [each for each in found if each.study in there]
 
     # -- instances
 
-    async def instances(self, page: Page) -> list[Found]:
+    async def instances(self, page: Page) -> list[FoundInstance]:
         """The page of the instances that match."""
         wanted = self._wanted
         if wanted.about_series:
@@ -205,7 +201,7 @@ class Reader:
         else:
             some = await in_parallel(self._instances_of, _merged(scopes))
             every = [each for instances in some for each in instances]
-            found = heapq.nsmallest(page.end, every, key=lambda each: each.order)[page.offset :]
+            found = heapq.nsmallest(page.end, every, key=_order)[page.offset :]
         return await self._still_there(found) if self._by_values else found
 
     @property
@@ -224,7 +220,7 @@ class Reader:
         rows = self._scanned_series(None if studies is None else set(studies))
         return [(each.study, each.series) async for each in rows]
 
-    async def _instances_of(self, scope: tuple[str, frozenset[str]]) -> list[Found]:
+    async def _instances_of(self, scope: tuple[str, frozenset[str]]) -> list[FoundInstance]:
         """The instances of a study that match: of the given series, or of all if there are none given."""
         study, series = scope
         wanted = self._wanted
@@ -239,7 +235,7 @@ class Reader:
             found = await self._index.instances(self._partition, study, only)
         return [_found(each) for each in found if self._fits(each.key) and (not series or each.key.series in series)]
 
-    async def _scanned_instances(self, scopes: set[tuple[str, str]] | None) -> AsyncGenerator[Found]:
+    async def _scanned_instances(self, scopes: set[tuple[str, str]] | None) -> AsyncGenerator[FoundInstance]:
         """Every instance there is, of these scopes or of all, in no order."""
         rows: AsyncIterator[InstanceRecord | Valued]
         rows = self._valued(None, None) if self._by_values else self._index.all_instances(self._partition)
@@ -270,19 +266,15 @@ def _few(page: Page) -> int | None:
     return page.end if page.end < MOST_ROWS else None
 
 
-def _found(instance: InstanceRecord | Valued) -> Found:
+def _found(instance: InstanceRecord | Valued) -> FoundInstance:
     key = instance.key
-    return Found(key.study, instance.version, key.series, key.instance)
+    return FoundInstance(key.study, instance.version, key.series, key.instance)
 
 
-async def _found_rows(rows: AsyncIterator[Projection]) -> AsyncGenerator[Found]:
-    async with _closing(rows):
-        async for row in rows:
-            yield _found_row(row)
-
-
-def _found_row(row: Projection) -> Found:
-    return Found(row.study, row.created, row.series, attributes=row.attributes, text=row.text)
+def _order(found: Found) -> tuple[int, str, str, str]:
+    """Sorts the newest first, and always in the same way (QRY-70)."""
+    instance = found.instance if isinstance(found, FoundInstance) else ""
+    return -found.created, found.study, found.series, instance
 
 
 def _merged(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, frozenset[str]]]:
@@ -293,9 +285,9 @@ def _merged(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, frozenset[str]
     return [(study, frozenset(some)) for study, some in series.items()]
 
 
-async def _taken(found: AsyncIterator[Found], page: Page) -> list[Found]:
+async def _taken(found: AsyncIterator[T], page: Page) -> list[T]:
     """The page of what comes in order, read no further."""
-    taken: list[Found] = []
+    taken: list[T] = []
     skipped = 0
     async with _closing(found):
         async for each in found:
@@ -308,14 +300,14 @@ async def _taken(found: AsyncIterator[Found], page: Page) -> list[Found]:
     return taken
 
 
-async def _newest(found: AsyncIterable[Found], page: Page) -> list[Found]:
+async def _newest(found: AsyncIterable[FoundInstance], page: Page) -> list[FoundInstance]:
     """The page of what comes in no order; only as many are kept as the page needs."""
-    kept: list[Found] = []
+    kept: list[FoundInstance] = []
     async for each in found:
         kept.append(each)
         if len(kept) >= 2 * page.end + 1000:
-            kept = heapq.nsmallest(page.end, kept, key=lambda each: each.order)
-    return heapq.nsmallest(page.end, kept, key=lambda each: each.order)[page.offset :]
+            kept = heapq.nsmallest(page.end, kept, key=_order)
+    return heapq.nsmallest(page.end, kept, key=_order)[page.offset :]
 
 
 def _closing(rows: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
 
-from ..bounded_dict import BoundedDict
 from ..dicom.attributes import (
     ALL_RESULT,
     DEFAULT_RESULT,
@@ -18,12 +17,12 @@ from ..dicom.attributes import (
     UID_TAGS,
     Level,
 )
-from ..dicomweb.search_parameters import Resource, Search
+from ..dicomweb.search_parameters import STUDIES, Resource, Search
 from ..storage.newest import details_of
-from ..storage.records import Attributes, InstanceKey, SeriesRecord
+from ..storage.records import Attributes, InstanceKey, Projection, SeriesRecord
 from .search_criteria import form_of
 from .search_lookups import Lookups, Metadata
-from .search_reading import Found
+from .search_reading import FoundInstance
 
 STUDY_RELATED_INSTANCES = "00201208"
 SERIES_RELATED_INSTANCES = "00201209"
@@ -37,10 +36,10 @@ DEFAULT_RESULT_1 = {
 }
 """What an item shows without being asked in version 1 of the API."""
 
-MOST_REMEMBERED = 4096
-"""Items of studies that this process keeps: pages of the newest studies are asked for again and again."""
-
 MOST_COLUMNS = 64
+
+MOST_MADE = 4
+"""Items that are kept of one row, for searches that show different attributes."""
 
 _COMPUTED = frozenset({MODALITIES_IN_STUDY, STUDY_RELATED_INSTANCES, SERIES_RELATED_INSTANCES})
 
@@ -50,8 +49,16 @@ _BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _STUDY_ROW = frozenset(attribute.tag for attribute in INDEXED[Level.STUDY])
 _SERIES_ROW = frozenset(attribute.tag for attribute in INDEXED[Level.SERIES])
 _UIDS = frozenset(UID_TAGS.values())
+_STUDY_UID, _SERIES_UID, _INSTANCE_UID = (UID_TAGS[level] for level in Level)
 
 Item = dict[str, dict[str, Any]]
+
+Elements = Mapping[str, Any]
+
+UIDS, STUDY_ROW, SERIES_ROW, INSTANCE, WORKED_OUT = range(5)
+"""Where the attributes of an item are read; positions of the arguments of `_item`."""
+
+_NOTHING: Item = {}
 
 Shown = Item | orjson.Fragment
 """An item, or the JSON that it has."""
@@ -60,13 +67,14 @@ Shown = Item | orjson.Fragment
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
     """The attributes that items show, by where they are read: the row of the study, the row of the series, an
-    instance. `uids` are known beforehand, `computed` are worked out."""
+    instance. Their UIDs are known beforehand, `computed` are worked out. `ordered` are all of them in ascending order
+    (QRY-59), each with its source."""
 
-    uids: frozenset[str]
     study_row: frozenset[str]
     series_row: frozenset[str]
     instance: frozenset[str]
     computed: frozenset[str]
+    ordered: tuple[tuple[str, int], ...]
 
 
 def columns(search: Search) -> Columns:
@@ -81,19 +89,27 @@ def columns(search: Search) -> Columns:
 
 @lru_cache(maxsize=MOST_COLUMNS)
 def _columns(resource: Resource, asked: frozenset[str], everything: bool, version_1: bool) -> Columns:
-    """Searches that ask for the same have one and the same `Columns`."""
     wanted = set(asked)
     for level in resource.levels:
         wanted |= (DEFAULT_RESULT_1 if version_1 else DEFAULT_RESULT)[level]
         if everything:
             wanted |= ALL_RESULT[level]
-    study_row, series_row, computed, known = _sources(resource.item)
+    return _columns_of(resource.item, frozenset(wanted))
+
+
+@lru_cache(maxsize=MOST_COLUMNS)
+def _columns_of(item: Level, wanted: frozenset[str]) -> Columns:
+    """Searches that show the same have one and the same `Columns`."""
+    study_row, series_row, computed, uids = (wanted & each for each in _sources(item))
+    instance = wanted - study_row - series_row - uids - _COMPUTED
+    by_source = ((uids, UIDS), (study_row, STUDY_ROW), (series_row, SERIES_ROW), (instance, INSTANCE))
+    sources = {tag: source for tags, source in (*by_source, (computed, WORKED_OUT)) for tag in tags}
     return Columns(
-        uids=frozenset(wanted & known),
-        study_row=frozenset(wanted & study_row),
-        series_row=frozenset(wanted & series_row),
-        instance=frozenset(wanted - study_row - series_row - known - _COMPUTED),
-        computed=frozenset(wanted & computed),
+        study_row=study_row,
+        series_row=series_row,
+        instance=instance,
+        computed=computed,
+        ordered=tuple(sorted(sources.items())),
     )
 
 
@@ -111,17 +127,19 @@ def _sources(item: Level) -> tuple[frozenset[str], frozenset[str], frozenset[str
     return nothing, nothing, nothing, _UIDS
 
 
-async def items(search: Search, found: Sequence[Found], lookups: Lookups) -> Sequence[Shown]:
-    """One item for each entity, in their order; what is gone by now is left out."""
-    shown = columns(search)
-    if search.resource.item is Level.STUDY:
-        return await _study_items(shown, found, lookups)
-    if search.resource.item is Level.SERIES:
-        return await _series_items(shown, found, lookups)
-    return await _instance_items(shown, found, lookups)
+def prepare(study: Projection) -> None:
+    """Makes what a search shows of a study that asks for nothing more: lists of many would make all of it at once."""
+    if study.made is not None:
+        _item_of_row(_plain_columns(), study, study.made)
 
 
-async def _study_items(shown: Columns, found: Sequence[Found], lookups: Lookups) -> list[Shown]:
+@cache
+def _plain_columns() -> Columns:
+    return columns(Search(STUDIES))
+
+
+async def study_items(shown: Columns, found: Sequence[Projection], lookups: Lookups) -> list[Shown]:
+    """One item for each study, in their order."""
     newest = await _newest_of_studies(shown, found, lookups) if shown.instance else {}
     computed = await _computed(shown, found, lookups)
     return [
@@ -129,37 +147,27 @@ async def _study_items(shown: Columns, found: Sequence[Found], lookups: Lookups)
     ]
 
 
-def _study_item(shown: Columns, found: Found, newest: Metadata | None, computed: Item) -> Shown:
-    if found.text and not computed and (not shown.instance or newest is details_of(found.attributes)):
-        return _item_of_row(shown, found)
-    return _item(
-        _uids(shown, found),
-        _picked(shown.study_row, found.attributes),
-        _picked(shown.instance, newest or {}),
-        computed,
-    )
+def _study_item(shown: Columns, found: Projection, newest: Metadata | None, computed: Item) -> Shown:
+    made = found.made
+    if made is not None and not computed and (not shown.instance or newest is details_of(found.attributes)):
+        return _item_of_row(shown, found, made)
+    return _item(shown, _uids(found), found.attributes, instance=newest or _NOTHING, computed=computed)
 
 
-def _item_of_row(shown: Columns, found: Found) -> orjson.Fragment:
-    """The item of a study whose row says all of it. Some hundred bytes of JSON are found in the processor's cache
-    where the objects that they say would not be."""
-    key = shown, found.study, found.text
-    item = _items.get(key)
+def _item_of_row(shown: Columns, found: Projection, made: dict[object, Any]) -> orjson.Fragment:
+    """The item of a study whose row says all of it: lists of studies are asked for again and again. Some hundred bytes
+    of JSON are found in the processor's cache where the objects that they say would not be."""
+    item: orjson.Fragment | None = made.get(shown)
     if item is None:
-        data_set = _item(
-            _uids(shown, found),
-            _picked(shown.study_row, found.attributes),
-            _picked(shown.instance, details_of(found.attributes) or {}),
-        )
-        item = orjson.Fragment(orjson.dumps(data_set))
-        _items.add(key, item)
+        details = details_of(found.attributes) or _NOTHING
+        item = orjson.Fragment(orjson.dumps(_item(shown, _uids(found), found.attributes, instance=details)))
+        if len(made) >= MOST_MADE:
+            made.clear()
+        made[shown] = item
     return item
 
 
-_items: BoundedDict[tuple[Columns, str, str], orjson.Fragment] = BoundedDict(MOST_REMEMBERED)
-
-
-async def _newest_of_studies(shown: Columns, found: Sequence[Found], lookups: Lookups) -> dict[str, Metadata]:
+async def _newest_of_studies(shown: Columns, found: Sequence[Projection], lookups: Lookups) -> dict[str, Metadata]:
     """What is shown of the newest instance of each study, read only where the row of the study does not have it."""
     newest: dict[str, Metadata] = {}
     if shown.instance <= STUDY_DETAILS:
@@ -170,7 +178,8 @@ async def _newest_of_studies(shown: Columns, found: Sequence[Found], lookups: Lo
     return newest | {study: texts[key] for study, key in keys.items() if key in texts}
 
 
-async def _series_items(shown: Columns, found: Sequence[Found], lookups: Lookups) -> list[Item]:
+async def series_items(shown: Columns, found: Sequence[Projection], lookups: Lookups) -> list[Item]:
+    """One item for each series, in their order."""
     newest: Mapping[tuple[str, str], Metadata] = {}
     if shown.instance:
         keys = await lookups.newest_of_series((each.study, each.series) for each in found)
@@ -183,29 +192,31 @@ async def _series_items(shown: Columns, found: Sequence[Found], lookups: Lookups
     computed = await _computed(shown, found, lookups)
     return [
         _item(
-            _uids(shown, each),
-            _picked(shown.study_row, rows.get(each.study, {})),
-            _picked(shown.series_row, each.attributes),
-            _picked(shown.instance, newest.get((each.study, each.series), {})),
-            extra,
+            shown,
+            _uids(each),
+            rows.get(each.study, _NOTHING),
+            each.attributes,
+            instance=newest.get((each.study, each.series), _NOTHING),
+            computed=extra,
         )
         for each, extra in zip(found, computed, strict=True)
     ]
 
 
-async def _instance_items(shown: Columns, found: Sequence[Found], lookups: Lookups) -> list[Item]:
+async def instance_items(shown: Columns, found: Sequence[FoundInstance], lookups: Lookups) -> list[Item]:
+    """One item for each instance, in their order; what is gone by now is left out."""
     if not shown.instance:
-        return [_item(_uids(shown, each)) for each in found]
+        return [_item(shown, _instance_uids(each)) for each in found]
     keys = [InstanceKey(lookups.partition, each.study, each.series, each.instance) for each in found]
     metadata = await lookups.metadata(keys)
     return [
-        _item(_uids(shown, each), _picked(shown.instance, metadata[key]))
+        _item(shown, _instance_uids(each), instance=metadata[key])
         for each, key in zip(found, keys, strict=True)
         if key in metadata
     ]
 
 
-async def _computed(shown: Columns, found: Sequence[Found], lookups: Lookups) -> list[Item]:
+async def _computed(shown: Columns, found: Sequence[Projection], lookups: Lookups) -> list[Item]:
     """The computed attributes of each item, each of a study or a series (QRY-58)."""
     if not shown.computed:
         return [{}] * len(found)
@@ -214,7 +225,7 @@ async def _computed(shown: Columns, found: Sequence[Found], lookups: Lookups) ->
     return [_computed_item(shown, each, series[each.study]) for each in found]
 
 
-def _computed_item(shown: Columns, found: Found, series: Sequence[SeriesRecord]) -> Item:
+def _computed_item(shown: Columns, found: Projection, series: Sequence[SeriesRecord]) -> Item:
     item: Item = {}
     if MODALITIES_IN_STUDY in shown.computed and (modalities := _modalities(series)):
         item[MODALITIES_IN_STUDY] = {"vr": "CS", "Value": modalities}
@@ -239,20 +250,29 @@ def _count(number: int) -> dict[str, Any]:
     return {"vr": "IS", "Value": [number]}
 
 
-def _uids(shown: Columns, found: Found) -> Item:
-    """The UIDs of an entity and of those above it; a study has none below."""
-    known = {
-        UID_TAGS[Level.STUDY]: found.study,
-        UID_TAGS[Level.SERIES]: found.series,
-        UID_TAGS[Level.INSTANCE]: found.instance,
+def _uids(found: Projection) -> Item:
+    """The UIDs of a study or series and, of a series, of the study above it."""
+    study = {_STUDY_UID: {"vr": "UI", "Value": [found.study]}}
+    return study | {_SERIES_UID: {"vr": "UI", "Value": [found.series]}} if found.series else study
+
+
+def _instance_uids(found: FoundInstance) -> Item:
+    uids = {_STUDY_UID: found.study, _SERIES_UID: found.series, _INSTANCE_UID: found.instance}
+    return {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}
+
+
+def _item(
+    shown: Columns,
+    uids: Elements,
+    study_row: Elements = _NOTHING,
+    series_row: Elements = _NOTHING,
+    instance: Elements = _NOTHING,
+    computed: Elements = _NOTHING,
+) -> Item:
+    """One data set: of each source what is shown of it."""
+    sources = (uids, study_row, series_row, instance, computed)
+    return {
+        tag: element
+        for tag, source in shown.ordered
+        if (element := sources[source].get(tag)) is not None and element["vr"] not in _BULK_VRS
     }
-    return {tag: {"vr": "UI", "Value": [known[tag]]} for tag in shown.uids}
-
-
-def _picked(tags: frozenset[str], elements: Metadata) -> Item:
-    return {tag: elements[tag] for tag in tags & elements.keys() if elements[tag]["vr"] not in _BULK_VRS}
-
-
-def _item(*parts: Item) -> Item:
-    """One data set with its keys in ascending order (QRY-59)."""
-    return dict(sorted((tag, element) for part in parts for tag, element in part.items()))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
-from .primitives import And, Compare, Condition, Value
+from .primitives import And, Compare, Condition, Or, Value
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {"eq": eq, "gt": gt, "ge": ge, "lt": lt, "le": le}
 
@@ -21,8 +21,8 @@ def test_of(condition: Condition) -> Test:
     """The same for many rows: a condition that has been taken apart once."""
     if isinstance(condition, Compare):
         return _comparison(condition)
-    tests = tuple(map(test_of, condition.conditions))
     passed = isinstance(condition, And)
+    tests = tuple(map(test_of, _flattened(condition)))
 
     def combined(values: Mapping[str, Value]) -> bool:
         for test in tests:
@@ -31,6 +31,15 @@ def test_of(condition: Condition) -> Test:
         return passed
 
     return combined
+
+
+def _flattened(condition: And | Or) -> Iterator[Condition]:
+    """The parts, those of parts of the same kind in their place."""
+    for part in condition.conditions:
+        if type(part) is type(condition):
+            yield from _flattened(part)
+        else:
+            yield part
 
 
 def _comparison(condition: Compare) -> Test:

@@ -2,7 +2,8 @@
 
 No two writes ever give a row the same ETag, so an ETag that is read again says that the row behind it is the one that
 is known: SQLite need not give its contents, nor are they parsed again. Which rows there are, and with which ETags, the
-database is asked each time; as long as nobody commits anything, not even that.
+database is asked each time; of rows that this process has read by their number, or written, not even that as long as
+no other commits anything.
 """
 
 import sqlite3
@@ -13,6 +14,7 @@ from typing import cast
 
 from ..bounded_dict import BoundedDict
 from ..clock import Ticks
+from .embedded_values import in_order
 from .primitives import Entity, Value
 
 MOST_ROWS = 8192
@@ -42,17 +44,35 @@ class KnownRow:
         return self._entity
 
 
-State = tuple[sqlite3.Connection, int, int]
-"""What changes with each commit to the database, as one connection sees it: by others, and by itself."""
+State = tuple[sqlite3.Connection, int]
+"""What changes with each commit to the database by another connection than this one. A durable store is written
+through another connection than it is read."""
 
 Placed = tuple[str, str, KnownRow]
 """A row behind its key, whose parts are in order (`in_order`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A row of this number was written, with this ETag; `entity` is None if it is gone or nothing leads to it."""
+
+    number: int
+    entity: Entity | None
+    etag: int = 0
+    timestamp: Ticks = 0
+
+    def known(self) -> KnownRow | None:
+        """None if something of it has to be encoded on its way into the database."""
+        if self.entity is None or not all(type(value) in _PLAIN for value in self.entity.values.values()):
+            return None
+        entity = self.entity
+        return KnownRow(entity.partition, entity.row, self.etag, self.timestamp, dict(entity.values))
+
+
 def state_of(connection: sqlite3.Connection) -> State:
     """A few microseconds, where a row costs one or two."""
     (others,) = connection.execute("PRAGMA data_version").fetchone()
-    return connection, others, connection.total_changes
+    return connection, others
 
 
 class KnownRows(BoundedDict[int, KnownRow]):
@@ -63,21 +83,31 @@ class KnownRows(BoundedDict[int, KnownRow]):
         self._state: State | None = None
         self._numbered: BoundedDict[int, Placed] = BoundedDict(MOST_ROWS)
 
-    def add_written(self, entity: Entity, etag: int, timestamp: Ticks) -> None:
-        """A row that was committed. What has to be encoded on its way into the database is not kept."""
-        if all(type(value) in _PLAIN for value in entity.values.values()):
-            self.add(etag, KnownRow(entity.partition, entity.row, etag, timestamp, dict(entity.values)))
+    def add_written(self, state: State, rows: Iterable[Written]) -> None:
+        """Rows that were committed in a transaction in which the database was in `state`."""
+        for each in rows:
+            row = each.known()
+            if row is not None:
+                self.add(row.etag, row)
+                self.place(state, each.number, (in_order(row.partition), in_order(row.row), row))
+            elif state == self._state:
+                self._numbered.pop(each.number, None)
 
     def place(self, state: State, number: int, row: Placed) -> None:
-        """A row that was read by its number after the database was in `state`."""
+        """A row that was read by its number after the database was in `state`, or written in it."""
         if state != self._state:
             self._state = state
             self._numbered.clear()
         self._numbered.add(number, row)
 
     def placed(self, state: State, numbers: Iterable[int]) -> list[Placed] | None:
-        """The rows of these numbers, if all were read since the last change; then there is nothing to ask for."""
+        """The rows of these numbers, if all of them are known to be as they were; then there is nothing to ask for."""
         if state != self._state:
             return None
         rows = [self._numbered.get(number) for number in numbers]
         return None if None in rows else cast(list[Placed], rows)
+
+    def displace(self) -> None:
+        """Nobody knows what was written: the database has to be asked for each row."""
+        self._state = None
+        self._numbered.clear()

@@ -9,7 +9,7 @@ a few thousand rows. It goes one of two ways:
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -17,10 +17,10 @@ import orjson
 
 from .embedded_conditions import Terms, choices, narrowing
 from .embedded_database import Database
-from .embedded_known_rows import KnownRow, KnownRows, state_of
+from .embedded_known_rows import KnownRow, KnownRows, Placed, state_of
 from .embedded_schema import INDEXED, entity_table, terms_table
 from .embedded_tables import Row, Tables
-from .embedded_values import BinaryNeeded, in_order
+from .embedded_values import BinaryNeeded, behind_prefix, in_order
 from .primitives import Condition, Entity, Range
 
 T = TypeVar("T")
@@ -34,6 +34,8 @@ MOST_FOUND = 1000
 """Rows that are gone to from terms; where there are more, the way along the key meets them soon."""
 
 Key = tuple[str, str]
+
+_BEHIND_ALL = behind_prefix("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +267,11 @@ class Query:
                 where = where.also(sql, argument)
         return where
 
-    def _covers(self, partition: str, row: str) -> bool:
-        """Whether a key is in the ranges asked for."""
-        return _within(self._asked.partitions, partition) and _within(self._asked.rows, row)
+    def _covered(self, rows: Iterable[Placed]) -> list[Placed]:
+        """Those in the ranges asked for, in order of their keys."""
+        first, end = _bounds(self._asked.partitions)
+        low, high = _bounds(self._asked.rows)
+        return sorted(row for row in rows if first <= row[0] < end and low <= row[1] < high)
 
     def _of_terms(self, connection: sqlite3.Connection, union: tuple[Terms, ...]) -> set[int] | None:
         """The rows with one of these terms; None if there are too many."""
@@ -285,16 +289,19 @@ class Query:
     def _numbered(self, connection: sqlite3.Connection, numbers: list[int]) -> list[Entity]:
         rows = self._known.placed(state_of(connection), numbers) if self._known is not None else None
         if rows is not None:
-            inside = sorted(row for row in rows if self._covers(row[0], row[1]))
-            return [entity for _, _, row in inside if (entity := self._selection.entity_of(row)) is not None]
+            matching = self._selection.entity_of
+            return [entity for _, _, row in self._covered(rows) if (entity := matching(row)) is not None]
         where = self._among(numbers)
         return self._rows(connection, f"{where.clause} ORDER BY +pk, +rk", where.arguments)[0]
 
 
-def _within(span: str | Range | None, key: str) -> bool:
-    if span is None or isinstance(span, str):
-        return span is None or span == key
-    return span[0] <= key and (span[1] is None or key < span[1])
+def _bounds(span: str | Range | None) -> tuple[str, str]:
+    """The same as half open range in any case."""
+    if span is None:
+        return "", _BEHIND_ALL
+    if isinstance(span, str):
+        return span, span + "\0"
+    return span[0], _BEHIND_ALL if span[1] is None else span[1]
 
 
 def _numbered(numbers: Collection[int]) -> Where:

@@ -2,16 +2,17 @@
 
 import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import orjson
 
-from ..clock import Clock, Ticks
+from ..clock import Clock
 from ..errors import DicomServiceError
 from .conditions import names_in, test_of
 from .embedded_conditions import term
 from .embedded_database import Database
-from .embedded_known_rows import KnownRow, KnownRows
+from .embedded_known_rows import KnownRow, KnownRows, State, Written, state_of
 from .embedded_schema import INDEXED, OWN_TABLES, entity_table, terms_table
 from .embedded_values import BinaryNeeded, as_given, decode, encode, in_order, resolve
 from .names import TABLES
@@ -29,9 +30,12 @@ from .primitives import (
     Operation,
     Replace,
     TransactionRefused,
+    Unanswered,
     Upsert,
     Value,
 )
+
+T = TypeVar("T")
 
 _ETAGS = random.SystemRandom()
 _NO_ETAG = -1
@@ -132,32 +136,47 @@ class Tables:
                 selection.learn(missing)
 
     async def write(self, table: str, operation: Operation) -> str:
-        change = _Change(_known(table), self._clock)
-        etag = await self._database.write(lambda connection: change.apply(connection, operation))
-        self._remember(table, change)
-        return etag
+        def work(change: "_Change") -> str:
+            return change.apply(operation)
+
+        return await self._write(table, work)
 
     async def transact(self, table: str, operations: Sequence[Operation]) -> list[str]:
         _check_transaction(operations)
-        change = _Change(_known(table), self._clock)
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(change: "_Change") -> list[str]:
             etags = []
             for index, operation in enumerate(operations):
                 try:
-                    etags.append(change.apply(connection, operation))
+                    etags.append(change.apply(operation))
                 except (EntityExists, EntityMissing, EntityChanged) as cause:
                     raise TransactionRefused(index, cause) from None
             return etags
 
-        etags = await self._database.write(work) if operations else []
-        self._remember(table, change)
-        return etags
+        return await self._write(table, work) if operations else []
 
-    def _remember(self, table: str, change: "_Change") -> None:
-        if table in self._known:
-            for written in change.written:
-                self._known[table].add_written(*written)
+    async def _write(self, table: str, work: Callable[["_Change"], T]) -> T:
+        """Runs `work` as one transaction, and remembers what it has written."""
+        known = self._known.get(_known(table))
+        state: State | None = None
+        written: list[Written] = []
+
+        def run(connection: sqlite3.Connection) -> T:
+            nonlocal state, written
+            change = _Change(table, connection, self._clock)
+            written = change.written
+            state = state_of(connection) if known is not None else None
+            return work(change)
+
+        try:
+            result = await self._database.write(run)
+        except Unanswered:
+            if known is not None:
+                known.displace()
+            raise
+        if known is not None and state is not None:
+            known.add_written(state, written)
+        return result
 
 
 def clear_tables(connection: sqlite3.Connection) -> None:
@@ -194,46 +213,49 @@ def _find(connection: sqlite3.Connection, table: str, selection: Selection, key:
 
 
 class _Change:
-    """Carries out operations on one table."""
+    """Carries out operations on one table, in a transaction of `connection`."""
 
-    def __init__(self, table: str, clock: Clock) -> None:
+    def __init__(self, table: str, connection: sqlite3.Connection, clock: Clock) -> None:
+        self._connection = connection
         self._clock = clock
         self._table = entity_table(table)
         self._terms = terms_table(table)
         self._prefix = INDEXED.get(table)
-        self.written: list[tuple[Entity, int, Ticks]] = []
-        """Rows with the ETags and times that they were given, if the transaction is accepted."""
+        self.written: list[Written] = []
+        """Rows of an indexed table, if the transaction is accepted."""
 
-    def apply(self, connection: sqlite3.Connection, operation: Operation) -> str:
+    def apply(self, operation: Operation) -> str:
         """The row's new ETag; raises `EntityExists`, `EntityMissing` or `EntityChanged`."""
         if isinstance(operation, Delete):
-            self._delete(connection, operation)
+            self._delete(operation)
             return ""
         if isinstance(operation, Merge):
-            return self._put(connection, self._merged(connection, operation))
-        return self._put(connection, operation)
+            return self._put(self._merged(operation))
+        return self._put(operation)
 
-    def _put(self, connection: sqlite3.Connection, operation: Insert | Replace | Upsert) -> str:
+    def _put(self, operation: Insert | Replace | Upsert) -> str:
         entity = operation.entity
         key = in_order(entity.partition), in_order(entity.row)
         etag, now = new_etag(), self._clock()
         content = (etag, now, *encode(entity.values))
-        terms = self._terms_of(entity.values) if self._prefix is not None else set()
-        if terms:
-            self.written.append((entity, etag, now))
-        before = None if self._prefix is None or isinstance(operation, Insert) else self._indexed(connection, key)
+        before = None if self._prefix is None or isinstance(operation, Insert) else self._indexed(key)
         if isinstance(operation, Replace):
             guard, guarded = _guard(operation.etag)
             sql = f"UPDATE {self._table} SET etag = ?, ts = ?, data = ?, bin = ? WHERE pk = ? AND rk = ?{guard}"  # noqa: S608
-            if connection.execute(sql, (*content, *key, *guarded)).rowcount == 0:
-                raise self._refusal(connection, key)
+            if self._connection.execute(sql, (*content, *key, *guarded)).rowcount == 0:
+                raise self._refusal(key)
         else:
-            self._add(connection, (*key, *content), replace=isinstance(operation, Upsert))
-        if self._prefix is not None:
-            self._index(connection, key, before or set(), terms)
+            added = self._add((*key, *content), replace=isinstance(operation, Upsert))
+            before = before or (added, set())
+        if self._prefix is not None and before is not None:
+            number, earlier = before
+            terms = self._terms_of(entity.values)
+            self._index(number, earlier, terms)
+            self.written.append(Written(number, entity if terms else None, etag, now))
         return str(etag)
 
-    def _add(self, connection: sqlite3.Connection, row: tuple[object, ...], *, replace: bool) -> None:
+    def _add(self, row: tuple[object, ...], *, replace: bool) -> int:
+        """The number of the row in an indexed table, if it was not there before."""
         sql = f"INSERT INTO {self._table} (pk, rk, etag, ts, data, bin) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
         if replace:
             sql += (
@@ -241,25 +263,28 @@ class _Change:
                 " SET etag = excluded.etag, ts = excluded.ts, data = excluded.data, bin = excluded.bin"
             )
         try:
-            connection.execute(sql, row)
+            return int(self._connection.execute(sql, row).lastrowid or 0)
         except sqlite3.IntegrityError:
             raise EntityExists from None
 
-    def _delete(self, connection: sqlite3.Connection, operation: Delete) -> None:
+    def _delete(self, operation: Delete) -> None:
         key = in_order(operation.partition), in_order(operation.row)
         guard, guarded = _guard(operation.etag)
-        if self._prefix is not None:
-            self._index(connection, key, self._indexed(connection, key), set())
+        before = None if self._prefix is None else self._indexed(key)
         sql = f"DELETE FROM {self._table} WHERE pk = ? AND rk = ?{guard}"  # noqa: S608
-        if connection.execute(sql, (*key, *guarded)).rowcount == 0:
-            raise self._refusal(connection, key)
+        if self._connection.execute(sql, (*key, *guarded)).rowcount == 0:
+            raise self._refusal(key)
+        if before is not None:
+            number, terms = before
+            self._index(number, terms, set())
+            self.written.append(Written(number, None))
 
-    def _merged(self, connection: sqlite3.Connection, operation: Merge) -> Replace:
+    def _merged(self, operation: Merge) -> Replace:
         """The replacement that comes to the same."""
         entity = operation.entity
         key = in_order(entity.partition), in_order(entity.row)
         sql = f"SELECT etag, data, bin FROM {self._table} WHERE pk = ? AND rk = ?"  # noqa: S608
-        found = connection.execute(sql, key).fetchone()
+        found = self._connection.execute(sql, key).fetchone()
         if found is None:
             raise EntityMissing
         etag, data, binary = found
@@ -267,9 +292,9 @@ class _Change:
         expected = str(etag) if operation.etag == ANY else operation.etag
         return Replace(Entity(entity.partition, entity.row, values), expected)
 
-    def _refusal(self, connection: sqlite3.Connection, key: tuple[str, str]) -> EntityMissing | EntityChanged:
-        there = connection.execute(f"SELECT 1 FROM {self._table} WHERE pk = ? AND rk = ?", key).fetchone()  # noqa: S608
-        return EntityChanged() if there else EntityMissing()
+    def _refusal(self, key: tuple[str, str]) -> EntityMissing | EntityChanged:
+        sql = f"SELECT 1 FROM {self._table} WHERE pk = ? AND rk = ?"  # noqa: S608
+        return EntityChanged() if self._connection.execute(sql, key).fetchone() else EntityMissing()
 
     # -- terms
 
@@ -279,27 +304,20 @@ class _Change:
             (name, term(value)) for name, value in values.items() if isinstance(value, str) and name.startswith(prefix)
         }
 
-    def _indexed(self, connection: sqlite3.Connection, key: tuple[str, str]) -> set[tuple[str, str]]:
-        """The terms of the row as it is."""
-        found = connection.execute(f"SELECT data FROM {self._table} WHERE pk = ? AND rk = ?", key).fetchone()  # noqa: S608
-        return self._terms_of(orjson.loads(found[0])) if found else set()
+    def _indexed(self, key: tuple[str, str]) -> tuple[int, set[tuple[str, str]]] | None:
+        """Number and terms of the row as it is."""
+        sql = f"SELECT id, data FROM {self._table} WHERE pk = ? AND rk = ?"  # noqa: S608
+        found = self._connection.execute(sql, key).fetchone()
+        return (found[0], self._terms_of(orjson.loads(found[1]))) if found else None
 
-    def _index(
-        self,
-        connection: sqlite3.Connection,
-        key: tuple[str, str],
-        before: set[tuple[str, str]],
-        after: set[tuple[str, str]],
-    ) -> None:
+    def _index(self, number: int, before: set[tuple[str, str]], after: set[tuple[str, str]]) -> None:
         if before == after:
             return
-        sql = f"SELECT id FROM {self._table} WHERE pk = ? AND rk = ?"  # noqa: S608
-        number = connection.execute(sql, key).fetchone()[0]
-        connection.executemany(
+        self._connection.executemany(
             f"DELETE FROM {self._terms} WHERE name = ? AND value = ? AND id = ?",  # noqa: S608
             [(*each, number) for each in before - after],
         )
-        connection.executemany(
+        self._connection.executemany(
             f"INSERT INTO {self._terms} (name, value, id) VALUES (?, ?, ?)",  # noqa: S608
             [(*each, number) for each in after - before],
         )

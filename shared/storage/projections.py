@@ -56,7 +56,7 @@ SERIES_UID_PROPERTY = projected_name("0020000E")
 MOST_KNOWN = 10_000
 
 MOST_PARSED = 4096
-"""Rows that this process keeps parsed: some 5 KB each."""
+"""Rows that this process keeps parsed: some 6 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,12 @@ class _Write:
 
 
 class Projections:
-    """Reads and writes the table."""
+    """Reads and writes the table. `prepare` is called with each study that was written, to have ready what searches
+    will make of it."""
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Storage, clock: Clock, prepare: Callable[[Projection], None] = lambda _: None) -> None:
         self._storage = storage
+        self._prepare = prepare
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self.months = Months(storage, clock)
         self._newest = NewestStudies(storage, clock, self._first_studies)
@@ -206,7 +208,7 @@ class Projections:
             self._known[entity.partition, entity.row] = _Known(etag, int(entity.values["rev"]), held)
             self._known.move_to_end((entity.partition, entity.row))
             if entity.row.startswith("study|"):
-                _of_entity(entity)  # to have it ready when searches show it
+                self._prepare(_of_entity(entity))
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 
@@ -279,7 +281,7 @@ class Projections:
 @lru_cache(maxsize=MOST_PARSED)
 def _projection(row: str, text: str) -> Projection:
     """What a row says. Those that searches show again and again, above all the newest, are parsed once."""
-    return Projection(*split_projection_row(row), orjson.loads(text), text)
+    return Projection(*split_projection_row(row), orjson.loads(text), {})
 
 
 def _of_entity(entity: Entity) -> Projection:

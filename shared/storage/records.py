@@ -171,10 +171,10 @@ class FeedEntry:
 @dataclass(frozen=True, slots=True)
 class Projection:
     """A study (`series` empty) or series as search sees it; `attributes` are the original searchable elements, which
-    nobody may change, and `text` is what the row says of them."""
+    nobody may change. `made` is for what searches make of a row that is kept, to have it as long as the row."""
 
     study: str
     series: str
     created: int
     attributes: Attributes = field(default_factory=dict)
-    text: str = ""
+    made: dict[object, Any] | None = field(default=None, compare=False, repr=False)

@@ -6,7 +6,7 @@ import itertools
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from shared.storage import embedded_known_rows, embedded_query
 from shared.storage.conditions import matches
 from shared.storage.embedded import EmbeddedStorage
 from shared.storage.embedded_known_rows import KnownRow, KnownRows, state_of
+from shared.storage.embedded_schema import entity_table, terms_table
 from shared.storage.names import INDEX, STUDIES
 from shared.storage.primitives import (
     And,
@@ -29,6 +30,7 @@ from shared.storage.primitives import (
     Or,
     Replace,
     TransactionRefused,
+    Unanswered,
     Upsert,
     Value,
 )
@@ -182,16 +184,19 @@ async def test_terms_follow_every_change(store: EmbeddedStorage) -> None:
 
 
 @pytest.mark.parametrize("most", [4, 4096])
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize("writers", [1, 2])
 async def test_known_rows_are_the_rows_that_are_there(
-    store: EmbeddedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, durable: bool, writers: int
 ) -> None:
-    """Two processes change a table, 400 times; what either finds is what one finds that knows no row."""
+    """One or two of two processes change a table, 400 times; what either finds is what one finds that knows no row."""
     monkeypatch.setattr(embedded_known_rows, "MOST_ROWS", most)
     chance = random.Random(7)
-    other = EmbeddedStorage(tmp_path / "store")
+    both = [EmbeddedStorage(tmp_path / "store", durable) for _ in range(2)]
+    await both[0].prepare()
     selections = [("o",), ("PartitionKey", "RowKey", "o", "step"), ("qword", "weight", "raw"), None]
     for step in range(400):
-        one, both = chance.choice([store, other]), (store, other)
+        one = chance.choice(both[:writers])
         values: dict[str, Value] = {"qword": chance.choice("ab"), "step": step, "o": f"{step}" * 9}
         values |= {"weight": step / 7, "raw": b"%d" % step} if chance.random() < 0.3 else {}
         entity = Entity("p", f"r{chance.randrange(8)}", values)
@@ -207,7 +212,46 @@ async def test_known_rows_are_the_rows_that_are_there(
         for engine in both:
             assert [each async for each in engine.query(STUDIES, "p", where=where, select=select)] == expected
         await fresh.close()
-    await other.close()
+    for engine in both:
+        await engine.close()
+
+
+async def test_rows_that_were_written_need_not_be_asked_for(store: EmbeddedStorage) -> None:
+    """What a process has written itself it finds by the terms, and reads no row."""
+    values: dict[str, Value] = {"qword": "a", "o": "{}"}
+    for number in range(20):
+        await store.write(STUDIES, Insert(Entity("p", f"r{number:02d}", {**values, "step": number})))
+    await store.write(STUDIES, Replace(Entity("p", "r07", {**values, "step": 700}), "*"))
+    await store.write(STUDIES, Merge(Entity("p", "r08", {"qword": "b"}), "*"))
+    await store.write(STUDIES, Delete("p", "r09", "*"))
+    connection = await store._database.read(lambda connection: connection)
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    query = store.query(STUDIES, where=Compare("qword", "eq", "a"), select=("step",))
+    found = [(each.row, each.values["step"]) async for each in query]
+    assert found == [(f"r{n:02d}", 700 if n == 7 else n) for n in range(20) if n not in (8, 9)]
+    assert not [statement for statement in statements if entity_table(STUDIES) in statement]
+    assert [statement for statement in statements if terms_table(STUDIES) in statement]
+
+
+async def test_a_commit_without_an_answer_is_asked_about(
+    store: EmbeddedStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have changed rows that are known."""
+    before: dict[str, Value] = {"qword": "a", "step": 1}
+    after: dict[str, Value] = {"qword": "a", "step": 2}
+    await store.write(STUDIES, Insert(Entity("p", "r", before)))
+    transaction = store._database._transaction
+
+    def unanswered(work: Callable[[sqlite3.Connection], object]) -> None:
+        transaction(work)
+        raise Unanswered("The disk of the store reports an error.")
+
+    monkeypatch.setattr(store._database, "_transaction", unanswered)
+    with pytest.raises(Unanswered):
+        await store.write(STUDIES, Replace(Entity("p", "r", after), "*"))
+    query = store.query(STUDIES, where=Compare("qword", "eq", "a"), select=("step",))
+    assert [each.values["step"] async for each in query] == [2]
 
 
 async def test_a_long_search_leaves_the_event_loop_free(store: EmbeddedStorage) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from azurefunctions.extensions import base
+from starlette.requests import Request as StarletteRequest
 
 import shared.web_extension as extension
 from shared.web_extension import Request, Response, StreamingResponse, WebApp
@@ -31,6 +32,23 @@ def test_route_parameters_reach_the_request() -> None:
     request = Request({"type": "http", "headers": [], "path_params": {"old": "1"}})
     base.RequestTrackerMeta.get_synchronizer().sync_route_params(request, {"study": "1.2"})
     assert request.path_params == {"study": "1.2"}
+
+
+def test_headers_are_those_of_starlette() -> None:
+    """The same answers to every question, for headers that come twice or not at all, in any letter case."""
+    raw = [(b"accept", b"a/b"), (b"x-n\xe9", b"\xfc"), (b"accept", b"c/d"), (b"x-empty", b"")]
+    scope = {"type": "http", "headers": raw}
+    ours, theirs = Request(dict(scope)).headers, StarletteRequest(dict(scope)).headers
+    assert ours == theirs
+    assert ours.items() == theirs.items()
+    for name in ("accept", "Accept", "x-n\xe9", "x-empty", "missing"):
+        assert ours.getlist(name) == theirs.getlist(name)
+        assert (name in ours) is (name in theirs)
+        assert ours.get(name) == theirs.get(name)
+        assert ours.get(name, "default") == theirs.get(name, "default")
+    assert ours["ACCEPT"] == "a/b"
+    with pytest.raises(KeyError):
+        ours["missing"]
 
 
 async def test_no_pages_headers_or_lines_of_its_own(start: StartHost, caplog: pytest.LogCaptureFixture) -> None:
