@@ -62,12 +62,13 @@ class _Sequence:
         self.scope = scope
 
 
-def read_elements(encoded: EncodedDataSet) -> DataSet:
-    """The data set of a file; raises `Declined` or `UnreadableFile`.
+def read_elements(encoded: EncodedDataSet, most: int | None = None) -> DataSet:
+    """The data set of a file; raises `Declined` or `UnreadableFile`, also for more than `most` bytes outside bulk
+    values, by default `MAX_HEADER_BYTES`.
 
     What comes behind the pixel data and is no element is passed over, and so is a rest too short to be one.
     """
-    walk = _Walk(encoded)
+    walk = _Walk(encoded, MAX_HEADER_BYTES if most is None else most)
     try:
         walk.run()
     except (Declined, _CutOff):
@@ -81,11 +82,11 @@ def read_elements(encoded: EncodedDataSet) -> DataSet:
 class _Walk:
     """The state of one reading. The innermost data set or sequence is on top of `stack`."""
 
-    def __init__(self, encoded: EncodedDataSet) -> None:
+    def __init__(self, encoded: EncodedDataSet, most: int) -> None:
         self.content = encoded.content
         self.position = encoded.start
         self.limit = len(encoded.content)
-        self.ceiling = encoded.start + MAX_HEADER_BYTES
+        self.ceiling = encoded.start + most
         self.left = MAX_ELEMENTS
         self.whole = _Scope(coding(encoded.implicit, encoded.order), self.limit, False, DEFAULT, None)
         self.data_set = DataSet(self.whole.elements)

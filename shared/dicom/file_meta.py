@@ -12,7 +12,7 @@ from . import dictionary
 from . import transfer_syntaxes as ts
 from .json_values import EMPTY
 from .scan import LONG_FORM
-from .unreadable import MAX_INFLATED_BYTES, UnreadableFile
+from .unreadable import MAX_INFLATED_BYTES, Declined, UnreadableFile
 
 Content = bytes | mmap.mmap
 
@@ -47,13 +47,18 @@ class EncodedDataSet:
     deflated_at: int | None
 
 
-def open_file(content: Content) -> EncodedDataSet:
-    """Finds the data set of a file; raises `UnreadableFile` if it has none (STO-29, STO-30, STO-82)."""
+def open_file(content: Content, *, inflating: bool = True) -> EncodedDataSet:
+    """Finds the data set of a file; raises `UnreadableFile` if it has none (STO-29, STO-30, STO-82).
+
+    Raises `Declined` for a deflated one unless `inflating`.
+    """
     if len(content) < _SHORTEST:
         raise UnreadableFile("shorter than a preamble")
     has_preamble = content[128:132] == b"DICM"
     syntax, start = _meta(content, 132 if has_preamble else 0)
     if syntax == ts.DEFLATED:
+        if not inflating:
+            raise Declined("a deflated data set")
         inflated = inflate(content, start)
         implicit, _ = _encoding(inflated, 0, syntax)
         return EncodedDataSet(inflated, 0, syntax, implicit, "<", has_preamble, start)

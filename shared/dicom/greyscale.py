@@ -32,6 +32,9 @@ _LARGEST_EXPONENT = 700.0
 WINDOWS_KEPT = 32
 """Tables of 64 KB at most: a viewer goes through a series with few windows."""
 
+_LOOKED_UP = 1 << 17
+"""Samples that are looked up at once: as indices, of eight bytes each, they stay in the processor's cache."""
+
 Numbers = NDArray[np.float64]
 
 
@@ -101,10 +104,12 @@ class GreyscaleDisplay:
     def show(self, samples: Samples, first_frame: Samples | None = None) -> NDArray[np.uint8]:
         """The picture; `first_frame` is asked for by `needs_extremes`."""
         voi = self._voi or self._default_voi(samples if first_frame is None else first_frame)
-        domain = 1 << self._layout.allocated
-        if self._layout.allocated <= 16 and samples.size > domain:
-            return self._table(voi, samples.dtype).take(samples)
         picture = np.empty(samples.shape, np.uint8)
+        if self._layout.allocated <= 16 and samples.size > 1 << self._layout.allocated:
+            table = self._table(voi, samples.dtype)
+            for block in row_blocks(samples, _LOOKED_UP):  # no sample lies outside of the table, so nothing is wrapped
+                table.take(samples[block], out=picture[block], mode="wrap")
+            return picture
         for block in row_blocks(samples):
             picture[block] = self._displayed(samples[block], voi)
         return picture

@@ -24,7 +24,7 @@ from .unreadable import Declined, UnreadableFile
 from .validate import Verdict, validate
 from .validate_indexed import validate_indexed
 
-__all__ = ["ParsedInstance", "UnreadableFile", "parse_instance"]
+__all__ = ["ParsedInstance", "UnreadableFile", "parse_instance", "parse_short_instance"]
 
 Attributes = dict[str, dict[str, Any]]
 
@@ -33,6 +33,11 @@ IMPLICIT_VR_WARNING = 45063
 
 MOST_DETAILS = 2000
 """Bytes of `study_details` as JSON."""
+
+SHORT_HEADER = 32 * 1024
+"""Bytes outside bulk values."""
+
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,39 @@ def parse_instance(
         from .pydicom_reader import read_with_pydicom
 
         data_set = read_with_pydicom(encoded)
+    return _judged(data_set, encoded, study, lenient, tags)
+
+
+def parse_short_instance(
+    content: bytes, *, study: str | None, lenient: bool = True, tags: Sequence[IndexedTag] = ()
+) -> ParsedInstance | None:
+    """As `parse_instance`, of what takes no longer than some milliseconds; None for all else.
+
+    That is native pixel data, or none, behind `SHORT_HEADER` bytes at most.
+    """
+    if not _is_short(content):
+        return None
+    try:
+        encoded = open_file(content, inflating=False)
+        data_set = read_elements(encoded, SHORT_HEADER)
+    except (Declined, UnreadableFile):
+        return None
+    return _judged(data_set, encoded, study, lenient, tags)
+
+
+def _is_short(content: bytes) -> bool:
+    """Whether the file seems to be so: what is pixel data by chance is found out by reading."""
+    if len(content) <= SHORT_HEADER:
+        return True
+    at = content.find(_PIXEL_DATA, 0, SHORT_HEADER)
+    values = (at + 8, at + 12)  # implicit and explicit
+    rests = (len(content) - value - int.from_bytes(content[value - 4 : value], "little") for value in values)
+    return at >= 0 and any(0 <= rest <= SHORT_HEADER for rest in rests)
+
+
+def _judged(
+    data_set: DataSet, encoded: EncodedDataSet, study: str | None, lenient: bool, tags: Sequence[IndexedTag]
+) -> ParsedInstance:
     verdict = validate(data_set, study) if lenient else validate_indexed(data_set, study, tags)
     return _parsed(data_set, encoded, verdict, warn=lenient)
 

@@ -61,12 +61,11 @@ class Element(NamedTuple):
 
 
 class _Reader(NamedTuple):
-    tag: Struct
-    short: Struct
-    long: Struct
+    header: Struct
+    length: Struct
 
 
-_READERS = {order: _Reader(Struct(order + "HH"), Struct(order + "H"), Struct(order + "L")) for order in "<>"}
+_READERS = {big: _Reader(Struct(order + "HH2sH"), Struct(order + "L")) for big, order in ((False, "<"), (True, ">"))}
 
 
 def elements(buffer: Buffer, start: int, end: int, encoding: Encoding) -> Iterator[Element]:
@@ -115,19 +114,18 @@ def header(buffer: Buffer, position: int, end: int, encoding: Encoding) -> tuple
     """Tag, VR, position of the value and length of the element or item at `position`; raises `Malformed`."""
     if position + 8 > end:
         raise Malformed("an element header is cut off")
-    reader = _READERS[">" if encoding.big_endian else "<"]
-    group, number = reader.tag.unpack_from(buffer, position)
-    tag = group << 16 | number
+    reader = _READERS[encoding.big_endian]
+    group, number, vr, length = reader.header.unpack_from(buffer, position)
+    tag: int = group << 16 | number
     if encoding.implicit or group == 0xFFFE:
-        return tag, b"", position + 8, reader.long.unpack_from(buffer, position + 4)[0]
-    vr = bytes(buffer[position + 4 : position + 6])
+        return tag, b"", position + 8, reader.length.unpack_from(buffer, position + 4)[0]
     if vr not in LONG_FORM:
         if not (vr.isalpha() and vr.isupper()):
             raise Malformed(f"element {tag:08X} has no value representation")
-        return tag, vr, position + 8, reader.short.unpack_from(buffer, position + 6)[0]
+        return tag, vr, position + 8, length
     if position + 12 > end:
         raise Malformed("an element header is cut off")
-    return tag, vr, position + 12, reader.long.unpack_from(buffer, position + 8)[0]
+    return tag, vr, position + 12, reader.length.unpack_from(buffer, position + 8)[0]
 
 
 def item_encoding(sequence: Element, encoding: Encoding) -> Encoding:

@@ -20,6 +20,8 @@ FOLDER_SIZE = 1024
 CHUNK = 4 * 1024 * 1024
 """Bytes of a large file that are in memory at once while it is written."""
 
+NEW_FILE = os.O_CREAT | os.O_EXCL
+
 _BINARY = getattr(os, "O_BINARY", 0)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -67,15 +69,20 @@ class Disk:
         """With all that is in it; what is open elsewhere may stay."""
         shutil.rmtree(self.folder_path(folder), ignore_errors=True)
 
-    def write(self, number: int, content: bytes | BlobSource) -> int:
-        """Writes a new file and returns its size; raises `FolderLost`, and `Unavailable` for a full disk.
+    def make(self, number: int) -> None:
+        """An empty file, unless there is one; raises `OSError`."""
+        os.close(os.open(self.path(number), os.O_WRONLY | os.O_CREAT | _BINARY, 0o666))
 
-        Nothing is left of a file that could not be written whole.
+    def write(self, number: int, content: bytes | BlobSource, creation: int = NEW_FILE) -> int:
+        """Writes a file and returns its size; raises `FolderLost`, and `Unavailable` for a full disk.
+
+        `creation` are the flags of `open` that make it: it is new, or empty. Nothing is left of a file that could not
+        be written whole.
         """
         path = self.path(number)
         with _failures():
             try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+                descriptor = os.open(path, os.O_WRONLY | creation | _BINARY, 0o666)
                 try:
                     size = _write_all(descriptor, content)
                     if self._durable:

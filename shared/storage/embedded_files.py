@@ -18,6 +18,7 @@ from ..clock import Clock
 from ..errors import DicomServiceError
 from .embedded_database import Database
 from .embedded_disk import FOLDER_SIZE, Disk, FolderLost
+from .embedded_spares import SpareFiles
 from .embedded_values import as_given, behind_prefix, in_order
 from .names import CONTAINERS
 from .primitives import BlobExists, BlobItem, BlobMissing, BlobSource, Unanswered
@@ -44,6 +45,7 @@ class Blobs:
         self._process = 0
         self._making_folder = asyncio.Lock()
         self._gone: list[int] = []
+        self._spares = SpareFiles(disk)
 
     async def put(self, container: str, name: str, content: bytes | BlobSource) -> None:
         _check(container)
@@ -54,8 +56,12 @@ class Blobs:
         small = in_memory and size <= LARGEST_INLINE
         while True:
             number = await self._new_number()
+            spare = self._spares.take(number)
             try:
-                written = await self._blocking(small, lambda number=number: self._disk.write(number, content))  # type: ignore[misc]
+                written = await self._blocking(
+                    small,
+                    lambda number=number, spare=spare: self._disk.write(number, content, spare.value),  # type: ignore[misc]
+                )
                 await self._name(number, container, name, written)
             except FolderLost:
                 self._used = FOLDER_SIZE
@@ -133,7 +139,9 @@ class Blobs:
         raise BlobMissing
 
     async def settle(self) -> None:
-        """Notes which removed files are gone."""
+        """Notes which removed files are gone, and removes those that were made for nothing."""
+        if self._process == os.getpid():
+            await asyncio.to_thread(self._spares.close)
         if gone := self._gone[:]:
             await self._database.write(lambda connection: _forget(connection, None, gone))
             del self._gone[: len(gone)]
@@ -178,11 +186,17 @@ class Blobs:
         async with self._making_folder:
             if self._process != os.getpid():
                 self._process, self._folder, self._used = os.getpid(), 0, FOLDER_SIZE
-            if self._used == FOLDER_SIZE:
-                self._folder = await self._new_folder(self._folder)
-                self._used = 0
-            self._used += 1
-            return self._folder * FOLDER_SIZE + self._used - 1
+                self._spares = SpareFiles(self._disk)
+            while True:
+                if self._used == FOLDER_SIZE:
+                    self._spares.clear()
+                    self._folder = await self._new_folder(self._folder)
+                    self._used = 0
+                first = self._folder * FOLDER_SIZE
+                number = self._spares.give(first + self._used, first + FOLDER_SIZE, self._used)
+                self._used = min(number - first + 1, FOLDER_SIZE)
+                if number < first + FOLDER_SIZE:
+                    return number
 
     async def _new_folder(self, full: int) -> int:
         now = self._clock()

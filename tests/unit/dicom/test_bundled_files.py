@@ -12,11 +12,12 @@ import pytest
 from shared.dicom.elements import read_elements
 from shared.dicom.file_meta import open_file
 from shared.dicom.frame_positions import locate_frames
-from shared.dicom.instance import parse_instance
+from shared.dicom.instance import parse_instance, parse_short_instance
 from shared.dicom.pydicom_reader import read_with_pydicom
 from shared.dicom.unreadable import Declined, UnreadableFile
 from shared.dicom.validate import validate
 from tests.unit.dicom.bundled import READ_BY_PYDICOM, UNREADABLE, bundled_files
+from tests.unit.dicom.ct_header import ct_file
 from tests.unit.dicom.reference import reference_json
 
 pytestmark = pytest.mark.unit
@@ -64,6 +65,23 @@ def test_a_memory_map_reads_like_bytes(path: Path) -> None:
 
 
 @each_readable_file
+def test_what_is_read_as_short_is_read_the_same(path: Path) -> None:
+    content = path.read_bytes()
+    assert parse_short_instance(content, study=None) in (None, parse_instance(content, study=None))
+
+
+def test_files_that_are_short() -> None:
+    """Native pixel data of any size does not count; a header, a thumbnail, deflation and what pydicom reads do."""
+    assert parse_short_instance(ct_file(), study=None)
+    assert parse_short_instance(ct_file(implicit=True), study=None)
+    assert not parse_short_instance(ct_file() + bytes(40_000), study=None)
+    short = {path.name for path in READABLE if parse_short_instance(path.read_bytes(), study=None)}
+    assert short.isdisjoint(READ_BY_PYDICOM)
+    assert not [name for name in short if "deflated" in name]
+    assert {"CT_small.dcm", "MR_small.dcm", "rtdose.dcm", "reportsi.dcm"} <= short
+
+
+@each_readable_file
 def test_metadata_is_json_of_the_elements(path: Path) -> None:
     """RET-61: nothing but what is at fault is missing (STO-77)."""
     content = path.read_bytes()
@@ -88,7 +106,7 @@ def test_reading_needs_neither_pydicom_nor_numpy() -> None:
     program = """
 import sys
 from pathlib import Path
-from shared.dicom.instance import parse_instance
+from shared.dicom.instance import parse_instance, parse_short_instance
 parse_instance(Path(sys.argv[1]).read_bytes(), study=None)
 sys.exit(", ".join({"numpy", "pydicom"} & sys.modules.keys()) or None)
 """

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.dicom.frames import FrameTable
-from shared.dicom.instance import ParsedInstance, UnreadableFile, parse_instance
+from shared.dicom.instance import ParsedInstance, UnreadableFile, parse_instance, parse_short_instance
 from shared.dicom.json_values import BULK, EMPTY
 from shared.dicom.vr_rules import RULES
 from tests.unit.dicom.bundled import UNREADABLE, bundled_files
@@ -94,10 +94,13 @@ def check(content: bytes, parsed: ParsedInstance) -> None:
 
 
 def read(content: bytes, *, lenient: bool = True) -> None:
+    short = parse_short_instance(content, study=None, lenient=lenient)
     try:
         parsed = parse_instance(content, study=None, lenient=lenient)
     except UnreadableFile:
+        assert short is None
         return
+    assert short in (None, parsed)
     if lenient:
         check(content, parsed)
 
