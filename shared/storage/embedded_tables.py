@@ -1,5 +1,6 @@
 """Rows of the embedded store: one SQL table for each table, in order of partition and row key."""
 
+import os
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -37,7 +38,9 @@ from .primitives import (
 
 T = TypeVar("T")
 
-_ETAGS = random.SystemRandom()
+_ETAGS = random.Random()  # noqa: S311  no secret
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ETAGS.seed)
 _NO_ETAG = -1
 
 KEYS = ("PartitionKey", "RowKey", "Timestamp")

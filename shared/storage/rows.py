@@ -7,6 +7,7 @@ instance that a bulk update has changed: its original. Property names are short 
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import orjson
 
@@ -21,6 +22,9 @@ FIRST_ROW = "instance|"
 
 MOST_PROPERTY_BYTES = 60_000
 """A binary property takes 64 KB; what is larger overflows to a blob."""
+
+LONGEST_PLAIN = 1024
+"""Bytes of lists that are not compressed: a compressor takes longer to set up than such a list to write."""
 
 
 def partition_key(partition: str, study: str) -> str:
@@ -132,23 +136,33 @@ _ACTION_OF = {letter: action for action, letter in _ACTIONS.items()}
 
 
 def pack_events(events: tuple[Event, ...]) -> bytes:
-    rows = [[e.id, _ACTIONS[e.action], e.series, e.instance, e.version, e.old, e.after] for e in events]
-    return zlib.compress(orjson.dumps(rows), 6)
+    return _packed([[e.id, _ACTIONS[e.action], e.series, e.instance, e.version, e.old, e.after] for e in events])
 
 
 def unpack_events(packed: bytes) -> tuple[Event, ...]:
     return tuple(
         Event(id_, _ACTION_OF[action], series, instance, version, old, after)
-        for id_, action, series, instance, version, old, after in orjson.loads(zlib.decompress(packed))
+        for id_, action, series, instance, version, old, after in _unpacked(packed)
     )
 
 
 def pack_marks(marks: tuple[Mark, ...]) -> bytes:
-    return zlib.compress(orjson.dumps([[m.series, m.created, m.version] for m in marks]), 6)
+    return _packed([[m.series, m.created, m.version] for m in marks])
 
 
 def unpack_marks(packed: bytes) -> tuple[Mark, ...]:
-    return tuple(Mark(*row) for row in orjson.loads(zlib.decompress(packed)))
+    return tuple(Mark(*row) for row in _unpacked(packed))
+
+
+def _packed(rows: list[list[Any]]) -> bytes:
+    """JSON, compressed if it is long."""
+    text = orjson.dumps(rows)
+    return text if len(text) <= LONGEST_PLAIN else zlib.compress(text, 6)
+
+
+def _unpacked(packed: bytes) -> list[list[Any]]:
+    rows: list[list[Any]] = orjson.loads(packed if packed.startswith(b"[") else zlib.decompress(packed))
+    return rows
 
 
 # ---------------------------------------------------------------- rows

@@ -269,8 +269,13 @@ def test_after_a_fork_each_has_its_own_connection(tmp_path: Path) -> None:
     asyncio.run(write("parent"))
     assert os.waitpid(child, 0)[1] == 0
     assert asyncio.run(read()) == ["before", "child", "parent"]
+    etags = set()
     for name in ("before", "child", "parent"):
         assert asyncio.run(store.get_blob(names.DICOM, name)) == name.encode()
+        row = asyncio.run(store.get(names.INDEX, "p", name))
+        assert row
+        etags.add(row.etag)
+    assert len(etags) == 3
     asyncio.run(store.close())
 
 
