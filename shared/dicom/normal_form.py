@@ -9,7 +9,7 @@ import math
 import re
 import struct
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -51,6 +51,21 @@ def normal_form(vr: str, element: dict[str, Any]) -> str | None:
         return None
     text = str(first)
     return _remembered_form(vr, text) if len(text) <= LONGEST_REMEMBERED else _form(vr, text)
+
+
+class NormalForms(dict[str, str | None]):
+    """The forms of the elements of a data set by tag, each worked out when it is first asked for; None without one."""
+
+    __slots__ = ("_elements",)
+
+    def __init__(self, elements: Mapping[str, dict[str, Any]]) -> None:
+        super().__init__()
+        self._elements = elements
+
+    def __missing__(self, tag: str) -> str | None:
+        element = self._elements.get(tag)
+        form = self[tag] = None if element is None else normal_form(element["vr"], element)
+        return form
 
 
 def _form(vr: str, text: str) -> str | None:
@@ -142,6 +157,11 @@ def normal_float(text: str) -> str | None:
 def projected_name(tag: str) -> str:
     """Name of the property that holds the form of attribute `tag` (eight hex digits) in a row."""
     return f"q{tag}"
+
+
+def projected_tag(name: str) -> str | None:
+    """The attribute whose form is in this property of a row; None if it is no form."""
+    return name[1:] if name.startswith("q") else None
 
 
 def _without_offset(text: str) -> str | None:

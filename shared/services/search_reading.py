@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import NamedTuple, TypeVar, cast
 
 from ..dicom.attributes import MODALITY
-from ..dicom.normal_form import projected_name
+from ..dicom.normal_form import NormalForms, projected_name
 from ..dicomweb.query_string import Page
 from ..storage.projections import Projections
 from ..storage.records import InstanceKey, InstanceRecord, Projection
@@ -18,7 +18,6 @@ from ..storage.tag_indexing import TagIndexing, Valued
 from .parallel import in_parallel
 from .search_criteria import (
     Criteria,
-    form_of,
     instance_condition,
     modality_condition,
     series_condition,
@@ -88,7 +87,7 @@ class Reader:
         """Point reads of the studies of these UIDs; those that match."""
         wanted = self._wanted
         records = await self._lookups.studies(studies)
-        fitting = [study for study, record in records.items() if wanted.study_matches(record.attributes)]
+        fitting = [study for study, record in records.items() if wanted.study_matches(NormalForms(record.attributes))]
         if wanted.modalities is not None:
             series = await self._lookups.series(fitting)
             fitting = [study for study in fitting if wanted.modality_among(series[study])]
@@ -107,7 +106,7 @@ class Reader:
         if wanted.modalities is None:
             async with _closing(rows):
                 async for row in rows:
-                    if wanted.study_matches(row.attributes):
+                    if wanted.study_matches(row.forms):
                         yield row
             return
         fitting: set[str] = set()
@@ -117,7 +116,7 @@ class Reader:
                 while upcoming is not None and upcoming.created >= row.created:
                     fitting.add(upcoming.study)
                     upcoming = await anext(series, None)
-                if row.study in fitting and wanted.study_matches(row.attributes):
+                if row.study in fitting and wanted.study_matches(row.forms):
                     yield row
 
     async def _series_with_modalities(self) -> AsyncGenerator[Projection]:
@@ -127,7 +126,7 @@ class Reader:
         rows = self._projections.series(self._partition, modality_condition(modalities))
         async with _closing(rows):
             async for row in rows:
-                if modalities.matches(form_of(row.attributes, MODALITY)):
+                if modalities.matches(row.forms[MODALITY]):
                     yield row
 
     async def _study_uids(self) -> list[str] | None:
@@ -149,12 +148,10 @@ class Reader:
         """The series that match, in no order, from the partitions of these studies."""
 
         series = await self._lookups.series(studies)
-        return [
-            Projection(study, each.series, each.created, each.attributes)
-            for study in studies
-            for each in series[study]
-            if self._wanted.series_matches(each.series, each.attributes)
-        ]
+        found = (
+            Projection(study, each.series, each.created, each.attributes) for study in studies for each in series[study]
+        )
+        return [each for each in found if self._wanted.series_matches(each.series, each.forms)]
 
     async def _scanned_series(self, studies: set[str] | None, first: int | None = None) -> AsyncGenerator[Projection]:
         """The rows of series, newest first, of these studies or of all."""
@@ -164,7 +161,7 @@ class Reader:
             rows = self._projections.series(self._partition, series_condition(wanted), first=first)
         async with _closing(rows):
             async for row in rows:
-                if (studies is None or row.study in studies) and wanted.series_matches(row.series, row.attributes):
+                if (studies is None or row.study in studies) and wanted.series_matches(row.series, row.forms):
                     yield row
 
     async def _scanned_page(self, page: Page, studies: set[str] | None) -> list[Projection]:

@@ -17,10 +17,10 @@ from ..dicom.attributes import (
     UID_TAGS,
     Level,
 )
+from ..dicom.normal_form import NormalForms
 from ..dicomweb.search_parameters import STUDIES, Resource, Search
 from ..storage.newest import details_of
 from ..storage.records import Attributes, InstanceKey, Projection, SeriesRecord
-from .search_criteria import form_of
 from .search_lookups import Lookups, Metadata
 from .search_reading import FoundInstance
 
@@ -240,7 +240,7 @@ def _modalities(series: Sequence[SeriesRecord]) -> list[str]:
     """The distinct modalities, in order of the creation of their series."""
     distinct: dict[str, str] = {}
     for each in series:
-        form = form_of(each.attributes, MODALITY)
+        form = NormalForms(each.attributes)[MODALITY]
         if form is not None:
             distinct.setdefault(form, str(each.attributes[MODALITY]["Value"][0]).strip(" \0"))
     return list(distinct.values())

@@ -90,7 +90,7 @@ class ValueSearch:
     async def _studies(self, found: Sequence[RowKey], first: int | None) -> AsyncGenerator[Projection]:
         wanted = self._wanted
         async for some in self._chunks(found, first):
-            fitting = [row for row in some if wanted.study_matches(row.attributes)]
+            fitting = [row for row in some if wanted.study_matches(row.forms)]
             if wanted.modalities is not None:
                 series = await self._lookups.series(row.study for row in fitting)
                 fitting = [row for row in fitting if wanted.modality_among(series[row.study])]

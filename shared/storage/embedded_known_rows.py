@@ -37,7 +37,7 @@ class KnownRow:
 
     def selected(self, names: AbstractSet[str]) -> Entity:
         """The row with the properties of these names; the same object as long as the same ones are asked for."""
-        if self._entity is None or self._given != names:
+        if self._entity is None or (self._given is not names and self._given != names):
             values = {name: self.values[name] for name in names if name in self.values}
             self._entity = Entity(self.partition, self.row, values, str(self.etag), self.timestamp)
             self._given = names

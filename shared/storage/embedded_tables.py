@@ -4,6 +4,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import orjson
@@ -72,7 +73,7 @@ class Selection:
         self._binary_names = binary_names
         self._passes = test_of(condition) if condition else None
         self._compared = frozenset(names_in(condition)) if condition else frozenset()
-        self._given = None if select is None else frozenset(select).difference(KEYS)
+        self._given = None if select is None else _properties(tuple(select))
         needed = None if self._given is None else self._given | self._compared
         self._binary = needed is None or not binary_names.isdisjoint(needed)
 
@@ -109,6 +110,11 @@ class Selection:
         if self._given is None or (self._passes is not None and not self._passes(known.values)):
             return None
         return known.selected(self._given)
+
+
+@lru_cache(maxsize=64)
+def _properties(select: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(select).difference(KEYS)
 
 
 class Tables:

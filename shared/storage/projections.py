@@ -15,7 +15,7 @@ from functools import lru_cache
 import orjson
 
 from ..clock import Clock
-from ..dicom.normal_form import normal_form, projected_name
+from ..dicom.normal_form import normal_form, projected_name, projected_tag
 from . import names
 from .memory import StudyKey
 from .months import Months
@@ -208,7 +208,10 @@ class Projections:
             self._known[entity.partition, entity.row] = _Known(etag, int(entity.values["rev"]), held)
             self._known.move_to_end((entity.partition, entity.row))
             if entity.row.startswith("study|"):
-                self._prepare(_of_entity(entity))
+                study = _of_entity(entity)
+                forms = ((projected_tag(name), value) for name, value in entity.values.items())
+                study.forms.update((tag, str(form)) for tag, form in forms if tag)
+                self._prepare(study)
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 

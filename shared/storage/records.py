@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from ..clock import Ticks
+from ..dicom.normal_form import NormalForms
 
 Attributes = dict[str, dict[str, Any]]
 """DICOM JSON elements by tag, eight upper-case hex digits (PS3.18 F.2)."""
@@ -178,3 +179,8 @@ class Projection:
     created: int
     attributes: Attributes = field(default_factory=dict)
     made: dict[object, Any] | None = field(default=None, compare=False, repr=False)
+    forms: NormalForms = field(init=False, compare=False, repr=False)
+    """Of the attributes."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forms", NormalForms(self.attributes))

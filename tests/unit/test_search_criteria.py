@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.dicom.matching import AnyOf, Anything, Between, Equal, Matcher, OneOf, Pattern, Words
-from shared.dicom.normal_form import normal_text
+from shared.dicom.normal_form import NormalForms, normal_text
 from shared.dicomweb import search_parameters as parameters
 from shared.dicomweb.query_string import query_pairs
 from shared.dicomweb.search_parameters import Search
@@ -135,7 +135,7 @@ def test_qry_19_all_filters_have_to_match() -> None:
     wanted = sorted_out("PatientName=A&StudyDate=20240101-&Modality=CT")
     name = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "a"}]}}
     date = {"00080020": {"vr": "DA", "Value": ["20240202"]}}
-    assert all_match(wanted.study_filters, name | date)
-    assert not all_match(wanted.study_filters, name)
-    assert not all_match(wanted.study_filters, name | {"00080020": {"vr": "DA", "Value": ["20240231"]}})
+    assert all_match(wanted.study_filters, NormalForms(name | date))
+    assert not all_match(wanted.study_filters, NormalForms(name))
+    assert not all_match(wanted.study_filters, NormalForms(name | {"00080020": {"vr": "DA", "Value": ["20240231"]}}))
     assert [each.tag for each in wanted.series_filters] == ["00080060"]
