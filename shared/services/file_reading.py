@@ -5,6 +5,7 @@ which, if it is read again.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TypeVar
 from ..storage.files import CHUNK, Files
 from ..storage.index import Index
 from ..storage.primitives import BlobMissing
-from ..storage.records import InstanceRecord
+from ..storage.records import InstanceKey, InstanceRecord
 
 MOST_FILES_AHEAD = 8
 """Files that are read while one before them is being sent."""
@@ -44,6 +45,34 @@ class FileReader:
         self._files = files
         self._original = original
 
+    async def standing(self, key: InstanceKey, read: Callable[[InstanceRecord], Awaitable[T]]) -> T | None:
+        """What `read` gives for the record of an instance as it stands; None if it is not there.
+
+        While the row is on its way `read` has what is remembered of it. Files never change: if the row names the same
+        one, what came of it is right (protocol, rule 31b), and is thrown away otherwise. So it must not need closing.
+        """
+        remembered = None if self._original else self._index.remembered(key)
+        if remembered is None:
+            record = await self.find(key)
+            return None if record is None else await self.current(record, read)
+        finding = asyncio.create_task(self.find(key))
+        try:
+            for _ in range(2):  # the request is made, and then sent, before anything is worked out here
+                await asyncio.sleep(0)
+            early = await _tried(read(remembered))
+            record = await finding
+        except BaseException:
+            await cancel([finding])
+            raise
+        if record is None:
+            return None
+        return early if early is not None and record.file == remembered.file else await self.current(record, read)
+
+    async def find(self, key: InstanceKey) -> InstanceRecord | None:
+        """The record of an instance."""
+        record = await self._index.instance(key)
+        return await self._index.original(record) if record is not None and self._original else record
+
     async def current(self, record: InstanceRecord, read: Callable[[InstanceRecord], Awaitable[T]]) -> T | None:
         """What `read` gives for the record, or for the one in its place; None if the instance is gone meanwhile.
 
@@ -54,9 +83,7 @@ class FileReader:
             try:
                 return await read(record)
             except BlobMissing:
-                now = await self._index.instance(record.key)
-                if now is not None and self._original:
-                    now = await self._index.original(now)
+                now = await self.find(record.key)
                 if now is None:
                     return None
                 if now.file == record.file:
@@ -122,11 +149,11 @@ class FileReader:
 
     async def beginning(self, record: InstanceRecord) -> FileChunk | None:
         """The first chunk of a file, mostly all of it; None if the instance is gone."""
+        return await self.current(record, self.first_chunk)
 
-        async def read(now: InstanceRecord) -> FileChunk:
-            return FileChunk(await self.read(now, 0, min(now.size, CHUNK)), begins=now)
-
-        return await self.current(record, read)
+    async def first_chunk(self, record: InstanceRecord) -> FileChunk:
+        """The same of this very file; raises `BlobMissing`."""
+        return FileChunk(await self.read(record, 0, min(record.size, CHUNK)), begins=record)
 
     async def rest(self, record: InstanceRecord, start: int) -> AsyncGenerator[bytes]:
         """What follows in a large file; the next chunk is read while one is being sent."""
@@ -141,6 +168,13 @@ class FileReader:
                 yield await ahead.popleft()
         finally:
             await cancel(ahead)
+
+
+async def _tried(result: Awaitable[T]) -> T | None:
+    """None if it fails, for whatever reason."""
+    with contextlib.suppress(Exception):
+        return await result
+    return None
 
 
 async def cancel(tasks: Iterable["asyncio.Task[object]"]) -> None:

@@ -9,7 +9,7 @@ from ..dicom.pixels import Undecodable
 from ..errors import NotAcceptable, NotFound
 from ..storage.records import InstanceKey, InstanceRecord
 from ..under_way import alone
-from .retrieve import Source, find_instance
+from .retrieve import Source
 from .retrieve_frames import frame_table, read_image
 
 SMALL_FRAME = 1024 * 1024
@@ -29,7 +29,6 @@ async def render_picture(source: Source, key: InstanceKey, frame: int, media_typ
 
     Raises `NotFound` if the instance or the frame is not there, `NotAcceptable` if it cannot be rendered.
     """
-    record = await find_instance(source, key)
 
     async def read(now: InstanceRecord) -> bytes:
         if now.size > source.transcode_limit:
@@ -46,7 +45,7 @@ async def render_picture(source: Source, key: InstanceKey, frame: int, media_typ
                 "An error was encountered when attempting to convert the dicom file into an image"
             ) from error
 
-    picture = await source.reader.current(record, read)
+    picture = await source.reader.standing(key, read)
     if picture is None:
         raise NotFound.resource("instance")
     return picture

@@ -5,7 +5,7 @@ delivers them. Requests for the original version of an updated instance (RET-110
 from, and in nothing else.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ..dicom import transfer_syntaxes as ts
@@ -15,7 +15,7 @@ from ..storage.files import Files
 from ..storage.index import Index
 from ..storage.records import InstanceKey, InstanceRecord
 from .codecs import CodecResult, Codecs
-from .file_reading import FileReader
+from .file_reading import FileChunk, FileReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +66,46 @@ async def find_instances(
 
 async def find_instance(source: Source, key: InstanceKey) -> InstanceRecord:
     """One instance; raises `NotFound` (RET-03, RET-04)."""
-    record = await source.index.instance(key)
-    if record is not None and source.original:
-        record = await source.index.original(record)
+    record = await source.reader.find(key)
     if record is None:
         raise NotFound.resource("instance")
     return record
 
 
-async def retrieve_file(source: Source, record: InstanceRecord, transfer_syntax: str) -> Retrieved:
+async def retrieve_instance(source: Source, key: InstanceKey, transfer_syntax: str) -> Retrieved:
     """The file of an instance: as it is if `transfer_syntax` is its own or `ORIGINAL`, else transcoded.
 
-    Raises `NotAcceptable` if it cannot be transcoded (RET-34, RET-35), `NotFound` if it is deleted meanwhile.
+    Raises `NotFound` if it is not there (RET-03, RET-04), `NotAcceptable` if it cannot be transcoded (RET-34, RET-35).
     """
+    beginning = await source.reader.standing(key, _beginning(source, transfer_syntax))
+    return await _retrieved(source, beginning, transfer_syntax)
+
+
+async def retrieve_file(source: Source, record: InstanceRecord, transfer_syntax: str) -> Retrieved:
+    """The same of a record that was just read; raises `NotFound` if it is deleted meanwhile."""
+    beginning = await source.reader.current(record, _beginning(source, transfer_syntax))
+    return await _retrieved(source, beginning, transfer_syntax)
+
+
+def _beginning(source: Source, transfer_syntax: str) -> Callable[[InstanceRecord], Awaitable[FileChunk]]:
+    """Reads the beginning of a file, or nothing if it has to be transcoded."""
+
+    async def read(record: InstanceRecord) -> FileChunk:
+        if transfer_syntax not in (ts.ORIGINAL, record.transfer_syntax):
+            return FileChunk(b"", begins=record)
+        return await source.reader.first_chunk(record)
+
+    return read
+
+
+async def _retrieved(source: Source, beginning: FileChunk | None, transfer_syntax: str) -> Retrieved:
+    if beginning is None or beginning.begins is None:
+        raise NotFound.resource("instance")
+    record, content = beginning.begins, beginning.content
     if transfer_syntax not in (ts.ORIGINAL, record.transfer_syntax):
         return await _transcode(source, record, transfer_syntax)
-    first = await source.reader.beginning(record)
-    if first is None or first.begins is None:
-        raise NotFound.resource("instance")
-    now, content = first.begins, first.content
-    if transfer_syntax not in (ts.ORIGINAL, now.transfer_syntax):
-        return await _transcode(source, now, transfer_syntax)
-    following = source.reader.rest(now, len(content)) if now.size > len(content) else None
-    return Retrieved(now.transfer_syntax, now.size, content, following)
+    following = source.reader.rest(record, len(content)) if record.size > len(content) else None
+    return Retrieved(record.transfer_syntax, record.size, content, following)
 
 
 async def retrieve_files(

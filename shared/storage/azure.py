@@ -24,6 +24,7 @@ class AzureStorage:
     """`Storage` over one account. Nothing is connected before the first call; all calls belong to one event loop."""
 
     compact = True
+    distant = True
 
     def __init__(self, settings: Settings) -> None:
         account = account_of(settings)

@@ -35,6 +35,7 @@ class EmbeddedStorage:
     """`Storage` in a directory of its own."""
 
     compact = False
+    distant = False
     value_rows = False
     """A hundred rows are inflated slower than read."""
 

@@ -160,6 +160,10 @@ class Index:
         except BlobMissing:
             return await self._changed_meanwhile(found, metadata)
 
+    def remembered(self, key: InstanceKey) -> InstanceRecord | None:
+        """What `instance` will probably give, where that takes a while."""
+        return self._recollection.instance(key) if self._storage.distant else None
+
     async def _with_frames(self, found: InstanceRecord) -> InstanceRecord:
         """The record with its frame table, wherever that lies; raises `BlobMissing`."""
         if not found.overflow & OVERFLOWED_FRAMES:

@@ -173,6 +173,9 @@ class Storage(Protocol):
     """Whether searches are to find studies and series by rows of their values: where a query that goes through
     everything costs more than the rows do."""
 
+    distant: bool
+    """Whether a row takes so long to come that something can be done meanwhile."""
+
     # -- life
 
     async def prepare(self) -> None:

@@ -14,7 +14,7 @@ from operator import attrgetter
 from .attempt import Attempt
 from .memory import StudyKey
 from .primitives import Delete, Insert, Operation, Replace
-from .records import InstanceRecord
+from .records import InstanceKey, InstanceRecord
 from .rows import FIRST_ROW, SeriesRow, StudyRow, instance_row, key_of_entity, record
 
 BY_VERSION = attrgetter("version")
@@ -93,6 +93,12 @@ class Recollection:
         if len(scopes) > 1:
             return sorted(chain.from_iterable(map(_listed, scopes)), key=BY_VERSION)
         return _listed(scopes[0]) if scopes else []
+
+    def instance(self, key: InstanceKey) -> InstanceRecord | None:
+        """An instance as it was seen last; whether it still is so has to be asked."""
+        known = self._studies.get((key.partition, key.study))
+        scope = known.series.get(key.series) if known else None
+        return scope.instances.get(key.instance) if scope else None
 
     def _current(self, study: StudyKey, last: int) -> _Study | None:
         known = self._studies.get(study)

@@ -1,7 +1,8 @@
 """Reading files while instances are replaced and deleted, and how much is read ahead, on both engines."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from shared.services.file_reading import MOST_BYTES_AHEAD, MOST_FILES_AHEAD, Fil
 from shared.settings import Settings
 from shared.storage import names
 from shared.storage.files import CHUNK
-from shared.storage.primitives import ANY, BlobMissing, Delete
+from shared.storage.primitives import ANY, BlobMissing, Delete, Entity
 from shared.storage.records import InstanceKey, InstanceRecord, NewInstance, UpdatedInstance
 from shared.storage.rows import original_row_key, partition_key
 from tests.support.made_files import new_uid
@@ -30,6 +31,20 @@ async def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     opened = await open_services(settings)
     yield opened
     await opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def another(services: Services) -> AsyncIterator[Callable[[], Awaitable[Services]]]:
+    """Opens the services of another process on the same store."""
+    opened: list[Services] = []
+
+    async def open_another() -> Services:
+        opened.append(await open_services(services.settings))
+        return opened[-1]
+
+    yield open_another
+    for each in opened:
+        await each.close()
 
 
 @pytest.fixture
@@ -92,6 +107,71 @@ async def test_deleted_meanwhile(services: Services, reader: FileReader) -> None
     await services.files.discard(gone.file)
     assert await whole(reader, [gone, kept, gone]) == [b"kept"]
     assert await reader.current(gone, reader.read) is None
+
+
+async def test_what_is_remembered_is_read_while_the_row_is(services: Services, reader: FileReader) -> None:
+    """protocol rule 31b: on storage that is distant; the row decides"""
+    record = await stored(services, b"content")
+    waiting, order = asyncio.Event(), []
+
+    async def read(now: InstanceRecord) -> bytes:
+        order.append("file")
+        waiting.set()
+        return await reader.read(now)
+
+    get = services.storage.get
+
+    async def slowly(*arguments: Any) -> Entity | None:
+        order.append("row asked for")
+        if services.storage.distant:
+            await waiting.wait()
+        entity = await get(*arguments)
+        order.append("row")
+        return entity
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.storage, "get", slowly)
+        assert await reader.standing(record.key, read) == b"content"
+    rest = ["file", "row"] if services.storage.distant else ["row", "file"]
+    assert order == ["row asked for", *rest]
+
+
+async def test_what_is_remembered_is_not_believed(
+    services: Services, reader: FileReader, another: Callable[[], Awaitable[Services]]
+) -> None:
+    """protocol rule 31b: another process replaces, deletes and stores anew"""
+    other = await another()
+    record = await stored(services, b"old")
+    assert await reader.standing(record.key, reader.read) == b"old"
+    newer = await stored(other, b"newer", record.key)
+    assert await reader.standing(record.key, reader.read) == b"newer"
+    await other.files.discard(record.file)
+    assert await reader.standing(record.key, reader.read) == b"newer"
+    await other.committer.delete(record.key.partition, record.key.study)
+    assert await reader.standing(record.key, reader.read) is None
+    await other.files.discard(newer.file)
+    assert await reader.standing(record.key, reader.read) is None
+    again = await stored(other, b"again", record.key)
+    assert await reader.standing(record.key, reader.read) == b"again"
+    await services.files.discard(again.file)
+    with pytest.raises(BlobMissing):
+        await reader.standing(record.key, reader.read)
+
+
+async def test_a_retrieve_that_is_given_up_leaves_nothing_running(services: Services, reader: FileReader) -> None:
+    record = await stored(services, b"content")
+    tasks = asyncio.all_tasks()
+
+    async def forever(now: InstanceRecord) -> bytes:
+        await asyncio.sleep(3600)
+        return b""
+
+    retrieve = asyncio.create_task(reader.standing(record.key, forever))
+    await asyncio.sleep(0.05)
+    retrieve.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await retrieve
+    assert asyncio.all_tasks() == tasks
 
 
 async def updated(services: Services, content: bytes, before: InstanceRecord) -> InstanceRecord:

@@ -80,6 +80,7 @@ class Gate:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self.compact = storage.compact
+        self.distant = storage.distant
         self.value_rows = storage.value_rows
         self.open = True
         self.dead = False

@@ -44,8 +44,7 @@ async def retrieve_instance(call: Call) -> Response:
     key = _key(call)
     choice = accept.negotiate(_accept(call), accept.SINGLE_OBJECT)
     source = _source(call, original=_wants_original(call))
-    record = await retrieve.find_instance(source, key)
-    return _file_response(choice, await retrieve.retrieve_file(source, record, choice.transfer_syntax))
+    return _file_response(choice, await retrieve.retrieve_instance(source, key, choice.transfer_syntax))
 
 
 async def retrieve_frames(call: Call) -> Response:
