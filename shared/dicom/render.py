@@ -1,7 +1,7 @@
 """Pictures of frames for display, as JPEG or PNG (PS3.18 8.7.4; RET-84 to RET-100)."""
 
+import io
 from functools import lru_cache
-from typing import BinaryIO, cast
 
 from PIL import Image as Pillow
 
@@ -10,6 +10,7 @@ from .frames import Bytes
 from .greyscale import GreyscaleDisplay
 from .image import Image, read_image
 from .image_file import reading
+from .jpeg_encoder import encode_jpeg
 from .pixels import Undecodable
 from .scan import Malformed
 
@@ -20,10 +21,6 @@ LONGEST_KEPT = 64 * 1024
 """Bytes of a header that is kept."""
 
 _GREYSCALE = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
-_FORMATS = {
-    "image/jpeg": ("JPEG", {"subsampling": 0}),
-    "image/png": ("PNG", {"compress_level": 3}),
-}
 
 
 def needs_first_frame(beginning: bytes, transfer_syntax: str, frame: int) -> bool:
@@ -64,22 +61,11 @@ def _picture(image: Image, frame: int, content: Bytes, first: Bytes | None, medi
         picture = _display(image, frame).show(samples, image.samples(first) if first is not None else None)
     else:
         picture = rgb(samples, image.layout, image.photometric, image.header)
-    form, options = _FORMATS[media_type]
-    encoded = _Pieces()
-    Pillow.fromarray(picture).save(cast(BinaryIO, encoded), form, quality=quality, **options)
-    return b"".join(encoded.pieces)
-
-
-class _Pieces:
-    """Takes what an encoder writes. A JPEG comes in one piece, which needs no copy then."""
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-
-    def write(self, piece: bytes) -> int:
-        """As a file does."""
-        self.pieces.append(bytes(piece))
-        return len(piece)
+    if media_type == "image/jpeg":
+        return encode_jpeg(picture, quality)
+    encoded = io.BytesIO()
+    Pillow.fromarray(picture).save(encoded, "PNG", compress_level=3)
+    return encoded.getvalue()
 
 
 def _image(beginning: bytes, transfer_syntax: str) -> Image:

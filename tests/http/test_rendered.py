@@ -168,6 +168,16 @@ def test_undecodable(base_url: str) -> None:
     assert refusal(get(f"{url}/rendered", "image/jpeg")) == (406, message)
 
 
+def test_too_long_for_a_jpeg(base_url: str) -> None:
+    """RET-84: a frame with more columns than a JPEG has is refused as one, and a PNG shows it"""
+    frame = gradient(1, 65_535, "u1")
+    url = stored(base_url, made_image(frame))
+    message = "An error was encountered when attempting to convert the dicom file into an image"
+    for quality in ("", "?quality=50"):
+        assert refusal(get(f"{url}/rendered{quality}", "image/jpeg")) == (406, message)
+    assert shown(f"{url}/rendered").shape == frame.shape
+
+
 def test_one_picture_and_many_at_once(base_url: str, three: str) -> None:
     """RET-80, RET-85: a picture that is made where its request is answered is the one that a thread makes"""
     paths = [f"{three}/frames/{number}/rendered" for number in (1, 2, 3)]
