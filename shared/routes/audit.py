@@ -4,6 +4,7 @@ Lines are JSON on the logger `dicom.audit`. Tokens are never written; of the URL
 other query parameters may be secrets, and those of the worklist transaction UIDs.
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
@@ -21,6 +22,10 @@ from ..errors import InvalidRequest
 from ..storage.operations import OperationStatus
 from .log_lines import write_soon
 from .request_log import raw_path
+
+LONGEST_UNTOLD = 0.05
+"""Seconds after which the log has the beginning of an action that has not ended. Sooner it would only hold up what the
+action is about to ask of storage."""
 
 AUDIT_HEADER = b"x-ms-azuredicom-audit-"
 MOST_HEADERS = 10
@@ -50,17 +55,28 @@ class AuditEntry:
     claims: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     _about: dict[str, object] | None = None
+    _began: datetime | None = None
+    _telling: asyncio.TimerHandle | None = None
 
     def started(self) -> None:
-        """Writes the first of the two lines."""
-        self._log({"resultType": "Started"})
+        """Has the first of the two lines written: with the second one, unless that comes late."""
+        self._began = datetime.now(UTC)
+        self._telling = asyncio.get_running_loop().call_later(LONGEST_UNTOLD, self._tell_start)
 
     def ended(self, status: int) -> None:
         """Writes the second one. Whatever of a long body is still to be sent is not waited for."""
-        self._log({"resultType": "Ended", "statusCode": status})
+        if self._telling is not None:
+            self._telling.cancel()
+        write_soon(self._tell_end, datetime.now(UTC), status)
 
-    def _log(self, result: dict[str, object]) -> None:
-        write_soon(self._write, datetime.now(UTC), result)
+    def _tell_start(self) -> None:
+        if self._began is not None:
+            self._write(self._began, {"resultType": "Started"})
+            self._began = None
+
+    def _tell_end(self, time: datetime, status: int) -> None:
+        self._tell_start()
+        self._write(time, {"resultType": "Ended", "statusCode": status})
 
     def _write(self, time: datetime, result: dict[str, object]) -> None:
         if self._about is None:
