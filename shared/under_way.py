@@ -4,23 +4,22 @@ What takes a millisecond of the processor is done sooner in the event loop than 
 millisecond where processors have to be woken. It may stay there as long as nobody else waits for an answer.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-_requests = 0
-
-
-@contextmanager
-def answering() -> Iterator[None]:
+class _Answering:
     """Around the answer to a request."""
-    global _requests
-    _requests += 1
-    try:
-        yield
-    finally:
-        _requests -= 1
+
+    requests = 0
+
+    def __enter__(self) -> None:
+        self.requests += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.requests -= 1
+
+
+ANSWERING = _Answering()
 
 
 def alone() -> bool:
     """Whether there is no request besides the one that asks."""
-    return _requests <= 1
+    return ANSWERING.requests <= 1

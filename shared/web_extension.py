@@ -13,7 +13,7 @@ import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -138,12 +138,14 @@ class WebApp(base.WebApp):  # type: ignore[misc]
         """Answer one request."""
         if scope["type"] != "http" or self._handler is None:
             return
-        with suppress(asyncio.CancelledError):  # the server stops, and this has taken longer than it waits
+        try:
             response = await answer(self._handler, Request(scope, receive, send))
             if type(response) is Response:
                 await response(scope, receive, send)
             else:
                 await deliver(response, scope, receive, send)
+        except asyncio.CancelledError:  # the server stops, and this has taken longer than it waits
+            pass
 
 
 async def answer(handler: Handler, request: Request) -> Response:

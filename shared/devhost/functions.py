@@ -9,7 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,16 +34,20 @@ class HostedFunction:
     call: Callable[..., Any]
     asynchronous: bool = True
     wants_context: bool = False
+    parameter: str = field(init=False)
+    """The parameter that takes the request, timer or message."""
+    anonymous: bool = field(init=False)
+    """Whether an HTTP function asks for no key."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameter", str(self.trigger["name"]))
+        level = str(self.trigger.get("authLevel") or "function").lower()
+        object.__setattr__(self, "anonymous", level == "anonymous")
 
     @property
     def kind(self) -> str:
         """`HTTP`, `TIMER`, `QUEUE` or another trigger type in lower case."""
         return str(self.trigger["type"]).lower()
-
-    @property
-    def parameter(self) -> str:
-        """The parameter that takes the request, timer or message."""
-        return str(self.trigger["name"])
 
     @property
     def route(self) -> str:
@@ -54,11 +58,6 @@ class HostedFunction:
     def methods(self) -> tuple[str, ...]:
         """The methods of an HTTP function in its own order; none means all."""
         return tuple(str(method).upper() for method in self.trigger.get("methods") or ())
-
-    @property
-    def anonymous(self) -> bool:
-        """Whether an HTTP function asks for no key."""
-        return str(self.trigger.get("authLevel") or "function").lower() == "anonymous"
 
     def setting(self, name: str) -> str:
         """A value of the trigger, with the settings that it names as `%NAME%`."""

@@ -37,7 +37,7 @@ async def compressed(request: Request, response: Response) -> Response:
     headers = response.headers
     if headers.get("content-type", "").partition(";")[0] not in _TYPES or "content-encoding" in headers:
         return response
-    headers.add_vary_header("Accept-Encoding")
+    response.raw_headers.append((b"vary", b"Accept-Encoding"))
     if not accepts_gzip(request.headers.getlist("accept-encoding")):
         return response
     if isinstance(response, StreamingResponse):

@@ -6,8 +6,8 @@ Nothing that is raised in here leaves the app: what the Functions worker makes o
 import asyncio
 import contextlib
 import logging
+import os
 import re
-import secrets
 import time
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from ..dicomweb.urls import request_url
 from ..errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
 from ..settings import settings
 from ..storage.records import DEFAULT_PARTITION
-from ..under_way import answering
+from ..under_way import ANSWERING
 from .audit import AuditEntry, custom_headers
 from .authentication import identify
 from .call import Call, Route
@@ -77,7 +77,7 @@ async def dispatch(group: RouteGroup, request: Request) -> Response:
     began = time.perf_counter()
     exchange = Exchange(_correlation_id(request))
     try:
-        with answering():
+        with ANSWERING:
             response = await compressed(request, await _answer(group, request, exchange))
         await _drain(request)
     except ClientDisconnect:
@@ -161,7 +161,7 @@ async def _admit(call: Call, route: Route, exchange: Exchange) -> None:
 def _correlation_id(request: Request) -> str:
     """The caller's own, if it sent a usable one; else a new one."""
     given = request.headers.get(CORRELATION_HEADER, "")
-    return given if _CORRELATION_ID.fullmatch(given) else secrets.token_hex(16)
+    return given if _CORRELATION_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 async def _drain(request: Request) -> None:

@@ -75,12 +75,12 @@ class Criteria:
 
 def criteria(search: Search) -> Criteria:
     """Sorts the filters of `search`, without those that are no restriction."""
-    uids: dict[Level, frozenset[str] | None] = dict.fromkeys(Level)
+    uids: dict[Level, frozenset[str] | None] = {Level.STUDY: None, Level.SERIES: None, Level.INSTANCE: None}
     if search.study is not None:
         uids[Level.STUDY] = frozenset({search.study})
     if search.series is not None:
         uids[Level.SERIES] = frozenset({search.series})
-    filters: dict[Level, list[Filter]] = {level: [] for level in Level}
+    filters: dict[Level, list[Filter]] = {Level.STUDY: [], Level.SERIES: [], Level.INSTANCE: []}
     modalities: Matcher | None = None
     for each in search.filters:
         if isinstance(each.matcher, Anything):

@@ -5,7 +5,7 @@ of `studies` are read in their order, newest first, no further than the page nee
 """
 
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple, TypeVar, cast
 
@@ -48,6 +48,8 @@ class FoundInstance(NamedTuple):
 Found = Projection | FoundInstance
 """A study, series or instance that matches."""
 
+Matches = Callable[[Projection], bool]
+
 
 class Reader:
     """Reads for one search in one data partition."""
@@ -69,19 +71,24 @@ class Reader:
         """The page of the studies that match."""
         if self._wanted.studies is None and not self._wanted.about_studies and page.end <= MOST_ROWS:
             return (await self._projections.newest_studies(self._partition, page.end))[page.offset :]
-        return await _taken(await self._all_studies(_few(page)), page)
+        return await _taken(*await self._all_studies(_few(page)), page)
 
-    async def _all_studies(self, first: int | None = None) -> AsyncIterator[Projection]:
+    async def _all_studies(self, first: int | None = None) -> tuple[AsyncIterator[Projection], Matches]:
         """By their UIDs, if these are known; by a look-up of values, if one leads to few enough; else in the order of
-        the rows of studies."""
-        studies = self._wanted.studies
-        if studies is not None:
-            return self._named_studies(studies)
+        the rows of studies. Which of them match has still to be found out."""
+        wanted = self._wanted
+        if wanted.studies is not None:
+            return self._named_studies(wanted.studies), _all
         rows = await self._values.studies(first)
         if rows is not None:
-            return rows
+            return rows, _all
         studies = await self._values.studies_with_modality()
-        return self._scanned_studies(first) if studies is None else self._named_studies(studies)
+        if studies is not None:
+            return self._named_studies(studies), _all
+        if wanted.modalities is not None:
+            return self._studies_with_modalities(first), _all
+        rows = self._projections.studies(self._partition, study_condition(wanted), first=first)
+        return rows, lambda row: wanted.study_matches(row.forms)
 
     async def _named_studies(self, studies: Iterable[str]) -> AsyncGenerator[Projection]:
         """Point reads of the studies of these UIDs; those that match."""
@@ -95,7 +102,7 @@ class Reader:
         for each in sorted(found, key=_order):
             yield each
 
-    async def _scanned_studies(self, first: int | None) -> AsyncGenerator[Projection]:
+    async def _studies_with_modalities(self, first: int | None) -> AsyncGenerator[Projection]:
         """The rows of studies, each looked for among those that have the modalities.
 
         A series never begins before its study. So once the series have been read back to when a study began, it is
@@ -103,12 +110,6 @@ class Reader:
         """
         wanted = self._wanted
         rows = self._projections.studies(self._partition, study_condition(wanted), first=first)
-        if wanted.modalities is None:
-            async with _closing(rows):
-                async for row in rows:
-                    if wanted.study_matches(row.forms):
-                        yield row
-            return
         fitting: set[str] = set()
         async with _closing(rows), _closing(self._series_with_modalities()) as series:
             upcoming = await anext(series, None)
@@ -132,7 +133,8 @@ class Reader:
     async def _study_uids(self) -> list[str] | None:
         """All studies that series or instances may belong to; None if any may."""
         if self._wanted.about_studies:
-            return [each.study async for each in await self._all_studies()]
+            rows, matches = await self._all_studies()
+            return [row.study async for row in rows if matches(row)]
         return None if self._wanted.studies is None else sorted(self._wanted.studies)
 
     # -- series
@@ -282,12 +284,19 @@ def _merged(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, frozenset[str]
     return [(study, frozenset(some)) for study, some in series.items()]
 
 
-async def _taken(found: AsyncIterator[T], page: Page) -> list[T]:
-    """The page of what comes in order, read no further."""
-    taken: list[T] = []
+def _all(_: Projection) -> bool:
+    """For rows that have been matched."""
+    return True
+
+
+async def _taken(rows: AsyncIterator[Projection], matches: Matches, page: Page) -> list[Projection]:
+    """The page of what comes in order and matches, read no further."""
+    taken: list[Projection] = []
     skipped = 0
-    async with _closing(found):
-        async for each in found:
+    async with _closing(rows):
+        async for each in rows:
+            if not matches(each):
+                continue
             if skipped < page.offset:
                 skipped += 1
                 continue

@@ -10,7 +10,7 @@ import pytest
 import shared.dicom.render  # noqa: F401  loaded, as after the first picture
 from shared.dicom import transfer_syntaxes as ts
 from shared.services.render import SMALL_FRAME, _Rendering
-from shared.under_way import answering
+from shared.under_way import ANSWERING
 
 
 class Rendering(_Rendering):
@@ -29,12 +29,12 @@ async def place(syntax: str = ts.EXPLICIT_LITTLE_ENDIAN, size: int = SMALL_FRAME
 
 async def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     here = threading.current_thread().name.encode()
-    with answering():
+    with ANSWERING:
         assert await place() == here
         assert await place(ts.IMPLICIT_LITTLE_ENDIAN) == here
         assert await place(size=SMALL_FRAME + 1) != here
         assert await place(ts.JPEG_BASELINE) != here
-        with answering():
+        with ANSWERING:
             assert await place() != here
     monkeypatch.delitem(sys.modules, "shared.dicom.render")
     assert await place() != here
