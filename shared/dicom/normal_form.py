@@ -9,10 +9,10 @@ import math
 import re
 import struct
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 PERSON_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
@@ -53,12 +53,18 @@ def normal_form(vr: str, element: dict[str, Any]) -> str | None:
     return _remembered_form(vr, text) if len(text) <= LONGEST_REMEMBERED else _form(vr, text)
 
 
+class Elements(Protocol):
+    """DICOM JSON elements by tag."""
+
+    def get(self, tag: str, /) -> dict[str, Any] | None: ...
+
+
 class NormalForms(dict[str, str | None]):
     """The forms of the elements of a data set by tag, each worked out when it is first asked for; None without one."""
 
     __slots__ = ("_elements",)
 
-    def __init__(self, elements: Mapping[str, dict[str, Any]]) -> None:
+    def __init__(self, elements: Elements) -> None:
         super().__init__()
         self._elements = elements
 

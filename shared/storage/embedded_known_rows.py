@@ -7,10 +7,9 @@ no other commits anything.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import cast
 
 from ..bounded_dict import BoundedDict
 from ..clock import Ticks
@@ -100,12 +99,16 @@ class KnownRows(BoundedDict[int, KnownRow]):
             self._numbered.clear()
         self._numbered.add(number, row)
 
-    def placed(self, state: State, numbers: Iterable[int]) -> list[Placed] | None:
-        """The rows of these numbers, if all of them are known to be as they were; then there is nothing to ask for."""
+    def placed(self, state: State, numbers: Sequence[int]) -> list[Placed | None]:
+        """The rows of these numbers that are known to be as they were; there is nothing to ask for them."""
         if state != self._state:
-            return None
-        rows = [self._numbered.get(number) for number in numbers]
-        return None if None in rows else cast(list[Placed], rows)
+            return [None] * len(numbers)
+        return [self._numbered.get(number) for number in numbers]
+
+    @property
+    def full(self) -> bool:
+        """Whether rows are forgotten for each new one."""
+        return len(self) >= MOST_ROWS
 
     def displace(self) -> None:
         """Nobody knows what was written: the database has to be asked for each row."""

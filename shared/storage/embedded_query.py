@@ -17,7 +17,7 @@ import orjson
 
 from .embedded_conditions import Terms, choices, narrowing
 from .embedded_database import Database
-from .embedded_known_rows import KnownRow, KnownRows, Placed, state_of
+from .embedded_known_rows import KnownRows, Placed, State, state_of
 from .embedded_schema import INDEXED, entity_table, terms_table
 from .embedded_tables import Row, Tables
 from .embedded_values import BinaryNeeded, behind_prefix, in_order
@@ -34,6 +34,9 @@ MOST_FOUND = 1000
 """Rows that are gone to from terms; where there are more, the way along the key meets them soon."""
 
 Key = tuple[str, str]
+
+Head = tuple[int, int, str, str]
+"""ETag, number and key of a row."""
 
 _BEHIND_ALL = behind_prefix("")
 
@@ -170,23 +173,44 @@ class Query:
     ) -> tuple[list[Entity], int, Key | None]:
         """The same, with the contents of those rows alone that this process does not know."""
         state = state_of(connection)
-        heads = connection.execute(f"SELECT etag, id, pk, rk {rest}", arguments).fetchall()
+        heads: list[Head] = connection.execute(f"SELECT etag, id, pk, rk {rest}", arguments).fetchall()
+        rows = self._of_heads(connection, known, state, heads)
+        return self._matching(rows), len(heads), heads[-1][2:] if heads else None
+
+    def _of_heads(
+        self, connection: sqlite3.Connection, known: KnownRows, state: State, heads: Sequence[Head]
+    ) -> list[Placed]:
+        """The rows of which ETags and numbers were read; one that was removed since is left out."""
         found = [known.get(head[0]) for head in heads]
+        read: dict[int, Placed] = {}
         if None in found:
             unknown = [head[1] for head, row in zip(heads, found, strict=True) if row is None]
-            sql = f"SELECT id, {self._selection.columns} FROM {entity_table(self._table)}{_numbered(unknown).clause}"  # noqa: S608
-            read: dict[int, KnownRow] = {}
-            for number, *row in connection.execute(sql, _numbered(unknown).arguments):
-                read[number] = self._selection.known_row(cast(Row, row))
-                known.add(read[number].etag, read[number])
-            # a row that is not among them was removed between the two statements
-            found = [row or read.get(head[1]) for head, row in zip(heads, found, strict=True)]
-        for (_, number, *key), row in zip(heads, found, strict=True):
-            if row is not None:
-                known.place(state, number, (*key, row))
+            read = self._contents(connection, known, state, unknown)
+        rows: list[Placed] = []
+        for (_, number, partition, row), there in zip(heads, found, strict=True):
+            if there is not None:
+                rows.append((partition, row, there))
+                known.place(state, number, rows[-1])
+            elif number in read:
+                rows.append(read[number])
+        return rows
+
+    def _contents(
+        self, connection: sqlite3.Connection, known: KnownRows, state: State, numbers: Collection[int]
+    ) -> dict[int, Placed]:
+        where = _numbered(numbers)
+        sql = f"SELECT id, {self._selection.columns} FROM {entity_table(self._table)}{where.clause}"  # noqa: S608
+        read: dict[int, Placed] = {}
+        for number, *row in connection.execute(sql, where.arguments):
+            there = self._selection.known_row(cast(Row, row))
+            read[number] = row[0], row[1], there
+            known.add(there.etag, there)
+            known.place(state, number, read[number])
+        return read
+
+    def _matching(self, rows: Iterable[Placed]) -> list[Entity]:
         matching = self._selection.entity_of
-        entities = [entity for row in found if row is not None and (entity := matching(row)) is not None]
-        return entities, len(heads), heads[-1][2:] if heads else None
+        return [entity for _, _, row in rows if (entity := matching(row)) is not None]
 
     # -- along the key
 
@@ -287,12 +311,21 @@ class Query:
         return numbers
 
     def _numbered(self, connection: sqlite3.Connection, numbers: list[int]) -> list[Entity]:
-        rows = self._known.placed(state_of(connection), numbers) if self._known is not None else None
-        if rows is not None:
-            matching = self._selection.entity_of
-            return [entity for _, _, row in self._covered(rows) if (entity := matching(row)) is not None]
-        where = self._among(numbers)
-        return self._rows(connection, f"{where.clause} ORDER BY +pk, +rk", where.arguments)[0]
+        if self._known is None:
+            where = self._among(numbers)
+            return self._rows(connection, f"{where.clause} ORDER BY +pk, +rk", where.arguments)[0]
+        known, state = self._known, state_of(connection)
+        rows = known.placed(state, numbers)
+        missing = [number for number, row in zip(numbers, rows, strict=True) if row is None]
+        there = [row for row in rows if row is not None]
+        if missing and known.full:  # then it hardly knows them by their ETags
+            there += self._contents(connection, known, state, missing).values()
+        elif missing:
+            where = _numbered(missing)
+            sql = f"SELECT etag, id, pk, rk FROM {entity_table(self._table)}{where.clause}"  # noqa: S608
+            heads: list[Head] = connection.execute(sql, where.arguments).fetchall()
+            there += self._of_heads(connection, known, state, heads)
+        return self._matching(self._covered(there))
 
 
 def _bounds(span: str | Range | None) -> tuple[str, str]:

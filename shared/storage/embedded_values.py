@@ -19,6 +19,9 @@ from .primitives import Value
 LONGEST_INLINE = 256
 """Bytes of a binary value that is kept within the JSON text."""
 
+_SPECIAL = '":{"'
+"""In the JSON text of a row without it, all values stand as they are: within strings, quotes are escaped."""
+
 _INT64 = range(-(2**63), 2**63)
 _NUMBERS_APART = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
@@ -65,7 +68,8 @@ def encode(values: Mapping[str, Value]) -> tuple[str, bytes | None]:
 def decode(data: str, binary: bytes | None) -> dict[str, Value]:
     """All values of a row, whose binary column was read: it is None only if the row has none."""
     values: dict[str, Any] = orjson.loads(data)
-    resolve(values, values, binary)
+    if _SPECIAL in data:
+        resolve(values, values, binary)
     return values
 
 

@@ -1,9 +1,12 @@
 """What rows of the store say, as values: the words in which services and storage speak with each other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from ..clock import Ticks
 from ..dicom.normal_form import NormalForms
@@ -12,6 +15,9 @@ Attributes = dict[str, dict[str, Any]]
 """DICOM JSON elements by tag, eight upper-case hex digits (PS3.18 F.2)."""
 
 DEFAULT_PARTITION = "Microsoft.Default"
+
+MOST_PARSED = 512
+"""Rows whose attributes are kept as objects, some 5 KB each: more than two pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +175,37 @@ class FeedEntry:
     id: str = ""
 
 
+_parsed: Callable[[str], Attributes] = lru_cache(maxsize=MOST_PARSED)(orjson.loads)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Attributes as they are written in a row."""
+
+    text: str
+
+    def get(self, tag: str) -> dict[str, Any] | None:
+        return _parsed(self.text).get(tag)
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A study (`series` empty) or series as search sees it; `attributes` are the original searchable elements, which
-    nobody may change. `made` is for what searches make of a row that is kept, to have it as long as the row."""
+    """A study (`series` empty) or series as search sees it, with its original searchable elements as a row has them in
+    `text`, or `given`. `made` is for what searches make of a row that is kept, to have it as long as the row."""
 
     study: str
     series: str
     created: int
-    attributes: Attributes = field(default_factory=dict)
+    given: Attributes | None = None
+    text: str = "{}"
     made: dict[object, Any] | None = field(default=None, compare=False, repr=False)
     forms: NormalForms = field(init=False, compare=False, repr=False)
     """Of the attributes."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "forms", NormalForms(self.attributes))
+        object.__setattr__(self, "forms", NormalForms(_Text(self.text) if self.given is None else self.given))
+
+    @property
+    def attributes(self) -> Attributes:
+        """Nobody may change them."""
+        return _parsed(self.text) if self.given is None else self.given

@@ -298,11 +298,11 @@ def test_known_rows_are_of_one_connection(tmp_path: Path) -> None:
     known.place(state_of(first), 7, ("p", "r", row))
     assert state_of(first)[1:] == state_of(second)[1:]
     assert known.placed(state_of(first), [7]) == [("p", "r", row)]
-    assert known.placed(state_of(second), [7]) is None
+    assert known.placed(state_of(second), [7]) == [None]
     first.execute("CREATE TABLE t (x)")
-    assert known.placed(state_of(second), [7]) is None
+    assert known.placed(state_of(second), [7]) == [None]
     second.execute("INSERT INTO t VALUES (1)")
     second.commit()
-    assert known.placed(state_of(first), [7]) is None
+    assert known.placed(state_of(first), [7]) == [None]
     first.close()
     second.close()
