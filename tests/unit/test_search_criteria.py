@@ -133,7 +133,7 @@ def test_qry_40_universal_matching_reads_nothing() -> None:
 
 def test_qry_19_all_filters_have_to_match() -> None:
     wanted = sorted_out("PatientName=A&StudyDate=20240101-&Modality=CT")
-    name = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "a"}]}}
+    name: dict[str, dict[str, Any]] = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "a"}]}}
     date = {"00080020": {"vr": "DA", "Value": ["20240202"]}}
     assert all_match(wanted.study_filters, NormalForms(name | date))
     assert not all_match(wanted.study_filters, NormalForms(name))
