@@ -20,8 +20,8 @@ _RENDERER = "shared.dicom.render"
 _WHOLE_FILES = frozenset({ts.DEFLATED, ts.EXPLICIT_BIG_ENDIAN})
 _PLAIN = frozenset({ts.IMPLICIT_LITTLE_ENDIAN, ts.EXPLICIT_LITTLE_ENDIAN})
 _IN_THREAD = _PLAIN | {ts.JPEG_BASELINE, ts.JPEG_EXTENDED}
-"""What numpy, Pillow and simplejpeg do alone: mostly without the interpreter's lock, and with any input. The codecs of all other
-transfer syntaxes have a process of their own."""
+"""What numpy, Pillow and simplejpeg do alone: mostly without the interpreter's lock, and with any input. The codecs of
+all other transfer syntaxes have a process of their own."""
 
 
 async def render_picture(source: Source, key: InstanceKey, frame: int, media_type: str, quality: int) -> bytes:
