@@ -211,8 +211,9 @@ class Tls:
 class WebServer(base.WebServer):  # type: ignore[misc]
     """The HTTP server of a worker process.
 
-    The worker library gives `hostname`, `port` and `web_app`. The local host also gives listening `sockets`, which may
-    be shared with other processes, and stops the server itself with `stop`.
+    The worker library gives `hostname`, `port` and `web_app`, and tells the host the address before `serve` has run:
+    so the port is listened to from the start, and the first requests wait instead of being refused. The local host also
+    gives listening `sockets`, which may be shared with other processes, and stops the server itself with `stop`.
     """
 
     def __init__(
@@ -226,8 +227,9 @@ class WebServer(base.WebServer):  # type: ignore[misc]
         grace_seconds: int | None = None,
     ) -> None:
         super().__init__(hostname, port, web_app)
-        self._sockets = None if sockets is None else list(sockets)
-        self._server = Server(server_config(web_app.get_app(), hostname, port, tls, grace_seconds))
+        config = server_config(web_app.get_app(), hostname, port, tls, grace_seconds)
+        self._server = Server(config)
+        self._sockets = [listener(config)] if sockets is None else list(sockets)
         self._server.takes_signals = sockets is None
 
     async def serve(self) -> None:
@@ -246,6 +248,12 @@ class WebServer(base.WebServer):  # type: ignore[misc]
     def started(self) -> bool:
         """Whether connections are accepted."""
         return self._server.started
+
+
+def listener(config: uvicorn.Config) -> socket.socket:
+    """A socket that listens at the address of a server. Raises `OSError` when the port is taken."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    return socket.create_server((config.host, config.port), family=family, backlog=config.backlog)
 
 
 class Server(uvicorn.Server):

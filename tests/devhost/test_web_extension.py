@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from azurefunctions.extensions import base
 from starlette.requests import Request as StarletteRequest
 
 import shared.web_extension as extension
-from shared.web_extension import Request, Response, StreamingResponse, WebApp
+from shared.web_extension import Request, Response, StreamingResponse, WebApp, WebServer
 from tests.devhost.conftest import StartHost, add_route, new_app
 
 pytestmark = pytest.mark.integration
@@ -26,6 +27,31 @@ def test_the_worker_finds_it() -> None:
     assert base.ResponseTrackerMeta.check_type(Response)
     assert base.ResponseTrackerMeta.check_type(StreamingResponse)
     assert not base.ResponseTrackerMeta.check_type(str)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_the_first_request_may_come_before_the_server_runs(host: str) -> None:
+    """PLT-114: the worker library tells the host the address before the server has had its turn."""
+    app = WebApp()
+
+    @app.route
+    async def answered(_: Request) -> Response:
+        return Response(b"waited")
+
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as unused:
+        port = unused.getsockname()[1]
+    server = WebServer(host, port, app)
+    server._server.takes_signals = False
+    with pytest.raises(OSError, match="in use"):
+        WebServer(host, port, app)
+    early = socket.create_connection((host, port))
+    early.sendall(b"GET / HTTP/1.1\r\nHost: early\r\nConnection: close\r\n\r\n")
+    serving = asyncio.create_task(server.serve())
+    reader, writer = await asyncio.open_connection(sock=early)
+    assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"waited")
+    writer.close()
+    server.stop()
+    await asyncio.wait_for(serving, 10)
 
 
 def test_route_parameters_reach_the_request() -> None:
