@@ -259,14 +259,16 @@ async def test_lost(services: Services, reader: FileReader) -> None:
 
 
 class Watched:
-    """Counts how many bytes and files are being read, or wait to be sent."""
+    """Notes which files are read; those after the first `answered` take for ever."""
 
-    def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch, answered: int = 1000) -> None:
         self.begun: list[str] = []
         get_blob = services.storage.get_blob
 
         async def counting(container: str, name: str, offset: int = 0, length: int | None = None) -> bytes:
             self.begun.append(name)
+            if len(self.begun) > answered:
+                await asyncio.Event().wait()
             return await get_blob(container, name, offset, length)
 
         monkeypatch.setattr(services.storage, "get_blob", counting)
@@ -293,9 +295,10 @@ async def test_read_ahead(services: Services, reader: FileReader, monkeypatch: p
         assert len(watched.begun) == 24
 
 
-async def test_given_up(services: Services, reader: FileReader) -> None:
+async def test_given_up(services: Services, reader: FileReader, monkeypatch: pytest.MonkeyPatch) -> None:
     """RET-27: nothing is read on when nobody wants the rest"""
     records = [await stored(services, bytes(3_000_000)) for _ in range(10)]
+    Watched(services, monkeypatch, answered=2)
     chunks = reader.whole(records)
     await anext(chunks)
     await anext(chunks)
