@@ -1,6 +1,7 @@
 """Codec processes: results in memory and on disk, children that die, hang or are given up."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -48,7 +49,12 @@ async def transcode(codecs: Codecs, name: str, target: str = ELE) -> CodecResult
 
 
 def children() -> list[psutil.Process]:
-    return [process for process in psutil.Process().children() if "codec_process" in " ".join(process.cmdline())]
+    found = []
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "codec_process" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 async def until(condition: Callable[[], bool]) -> None:
