@@ -81,7 +81,7 @@ def assemble(settings_: Settings, storage: Storage, clock: Clock = wall_clock) -
         memory.clear()
         made.repairs.soon(maintenance.AFTER_LOSS_SECONDS)
 
-    feed = ChangeFeed(storage, clock, on_loss=storage_lost_entries, guarded=settings_.worker_processes > 1)
+    feed = ChangeFeed(storage, clock, on_loss=storage_lost_entries)
     projections = Projections(storage, clock, search_results.prepare)
     made = Services(
         settings=settings_,

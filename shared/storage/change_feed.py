@@ -15,15 +15,12 @@ from .rows import Event
 class ChangeFeed:
     """One feed for all data partitions, kept for ever (CHG-02, CHG-19).
 
-    `on_loss` is called when storage has lost what it held; `guarded` makes sure on every append that it did not, for
-    processes that share a store which one of them may empty.
+    `on_loss` is called when storage has lost what it held.
     """
 
-    def __init__(
-        self, storage: Storage, clock: Clock, on_loss: Callable[[], None] = lambda: None, *, guarded: bool = False
-    ) -> None:
+    def __init__(self, storage: Storage, clock: Clock, on_loss: Callable[[], None] = lambda: None) -> None:
         self._tail = FeedTail(storage, clock, on_loss)
-        self._appender = FeedAppender(storage, self._tail, clock, guarded)
+        self._appender = FeedAppender(storage, self._tail, clock)
         self._reader = FeedReader(storage, self._tail, clock)
 
     @property

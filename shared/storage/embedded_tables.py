@@ -239,6 +239,8 @@ class _Change:
             self._delete(operation)
             return ""
         if isinstance(operation, Merge):
+            if not operation.entity.values and self._prefix is None:
+                return self._touch(operation)
             return self._put(self._merged(operation))
         return self._put(operation)
 
@@ -287,6 +289,16 @@ class _Change:
             number, terms = before
             self._index(number, terms, set())
             self.written.append(Written(number, None))
+
+    def _touch(self, operation: Merge) -> str:
+        """Nothing but the ETag changes: the guard of every append to the change feed."""
+        key = in_order(operation.entity.partition), in_order(operation.entity.row)
+        guard, guarded = _guard(operation.etag)
+        etag = new_etag()
+        sql = f"UPDATE {self._table} SET etag = ?, ts = ? WHERE pk = ? AND rk = ?{guard}"  # noqa: S608
+        if self._connection.execute(sql, (etag, self._clock(), *key, *guarded)).rowcount == 0:
+            raise self._refusal(key)
+        return str(etag)
 
     def _merged(self, operation: Merge) -> Replace:
         """The replacement that comes to the same."""

@@ -48,11 +48,10 @@ class _Waiting:
 class FeedAppender:
     """The one appender of a process: carries all that waited in each transaction (rules 16 and 17)."""
 
-    def __init__(self, storage: Storage, tail: FeedTail, clock: Clock, guarded: bool) -> None:
+    def __init__(self, storage: Storage, tail: FeedTail, clock: Clock) -> None:
         self._storage = storage
         self._tail = tail
         self._clock = clock
-        self._guarded = guarded
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -155,9 +154,9 @@ class FeedAppender:
         return pending[count:]
 
     def _guard(self) -> list[Operation]:
-        """An operation that changes nothing, but fails if the last entry known is not there: another process may have
-        emptied the store a moment ago, and an entry behind a hole would never be read."""
+        """An operation that changes nothing, but fails if the last entry known is not there: another process, `dev.py
+        reset` for one, may have emptied the store a moment ago, and an entry behind a hole would never be read."""
         end = self._tail.end
-        if not self._guarded or not end or left_in_partition(end) == 1:
+        if not end or left_in_partition(end) == 1:
             return []
         return [Merge(Entity(feed_partition(end), feed_row(end)), ANY)]

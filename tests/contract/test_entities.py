@@ -91,6 +91,23 @@ async def test_merge_leaves_the_other_properties(storage: Storage, partition: st
     assert found.etag == new != old
 
 
+@pytest.mark.parametrize("any_etag", [True, False])
+async def test_a_merge_of_nothing_changes_the_etag_alone(storage: Storage, partition: str, any_etag: bool) -> None:
+    """The guard of appends to the change feed."""
+    values: dict[str, Value] = {"a": 1, "b": b"x", "c": "text"}
+    old = await storage.write(INDEX, Insert(Entity(partition, "row", values)))
+    nothing = Entity(partition, "row")
+    new = await storage.write(INDEX, Merge(nothing, ANY if any_etag else old))
+    found = await storage.get(INDEX, partition, "row")
+    assert found is not None
+    assert (found.values, found.etag) == (values, new)
+    assert new != old
+    with pytest.raises(EntityChanged):
+        await storage.write(INDEX, Merge(nothing, old))
+    with pytest.raises(EntityMissing):
+        await storage.write(INDEX, Merge(Entity(partition, "other"), ANY if any_etag else old))
+
+
 @pytest.mark.parametrize("kind", ["replace", "merge", "delete"])
 async def test_an_old_etag_is_refused(storage: Storage, partition: str, kind: str) -> None:
     old = await storage.write(INDEX, Insert(Entity(partition, "row", {"n": 1})))

@@ -198,7 +198,7 @@ async def test_trace_11_refused_deletion_shows_the_first(process: NewProcess, st
     a, b = process("A"), process("B")
     await a.store("1")
     a.begin(a.delete())
-    await a.reach("insert changefeed")
+    await a.reach("transact changefeed")
     a.kill()
     with pytest.raises(NotFound):
         await b.delete()
@@ -348,7 +348,7 @@ async def test_trace_20_clearing_is_guarded(process: NewProcess, storage: Storag
     clearing = a.begin(a.services.committer.close())
     step = await a.reach("replace index study")
     b.begin(b.store("2"))
-    await b.reach("insert changefeed")
+    await b.reach("transact changefeed")
     b.kill()
     await step.let_pass()
     await a.finish(clearing)

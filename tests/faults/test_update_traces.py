@@ -103,7 +103,7 @@ async def test_end_of_an_updated_instance(end: str, process: NewProcess, storage
 
 
 @pytest.mark.parametrize("lost", ["answer", "request"])
-@pytest.mark.parametrize("what", ["transact index", "insert changefeed", "transact studies"])
+@pytest.mark.parametrize("what", ["transact index", "transact changefeed", "transact studies"])
 async def test_lost_answers(what: str, lost: str, process: NewProcess, storage: Storage) -> None:
     """Whatever gets no answer, the update takes place once (rules 11d, 17 and 19)."""
     a, u = process("A"), process("U")
