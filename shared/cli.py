@@ -61,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     except (CommandError, AzuriteError) as error:
         complain(error)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 # -- start

@@ -7,6 +7,8 @@ from pathlib import Path
 
 STORES = ("azurite", "embedded")
 STORE_VARIABLE = "DICOM_STORE"
+STORE_NAMES = {"": "azurite", "azure": "azurite", "azurite": "azurite", "embedded": "embedded"}
+"""What the variable may say, and the option that comes to the same."""
 PATH_VARIABLE = "DICOM_STORE_PATH"
 """The app's own settings, which choose wherever it runs."""
 
@@ -74,7 +76,7 @@ def add_store_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store",
         choices=STORES,
-        default="embedded" if os.environ.get(STORE_VARIABLE, "").lower() == "embedded" else "azurite",
+        default=None,
         help=f"storage engine (azurite, or embedded if {STORE_VARIABLE} says so)",
     )
 
@@ -85,6 +87,10 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     options, further = parser.parse_known_args(arguments)
     if further and options.command != "test":
         parser.error("unrecognized arguments: " + " ".join(further))
+    if options.command != "test" and not options.store:
+        options.store = STORE_NAMES.get(os.environ.get(STORE_VARIABLE, "").lower(), "")
+        if not options.store:
+            parser.error(f"{STORE_VARIABLE} must be azure or embedded")
     if options.command != "test" and options.store == "embedded" and (options.storage or options.in_memory):
         parser.error("the embedded store is a directory: --storage and --in-memory do not go with it")
     if options.command == "start" and options.durable and options.store != "embedded":

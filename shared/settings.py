@@ -15,6 +15,9 @@ AUDIENCE = "https://dicom.healthcareapis.azure.com"
 class BadSettings(Exception):
     """The app cannot run with these settings. The text names them and never repeats their values."""
 
+    for_users = True
+    """Hosts show the text without a traceback."""
+
 
 class Settings(BaseSettings):
     """The settings in force. Each field's alias is the name of its environment variable; its default suits a laptop."""

@@ -89,7 +89,7 @@ def load_functions(target: str, directory: Path) -> list[HostedFunction]:
     """Import `module:attribute` from `directory` and return its functions in the order of the host.
 
     Raises `HostError` when there is no such app or the host would refuse a function; what the app itself raises while
-    it is imported passes through.
+    it is imported passes through, unless its class has `for_users`: then its text says all.
     """
     module_name, _, attribute = target.partition(":")
     if str(directory) not in sys.path:
@@ -100,6 +100,10 @@ def load_functions(target: str, directory: Path) -> list[HostedFunction]:
         if missing.name != module_name:
             raise
         raise HostError(f"There is no module {module_name} in {directory}.") from None
+    except Exception as error:
+        if getattr(error, "for_users", False):
+            raise HostError(str(error)) from None
+        raise
     app: Any = getattr(module, attribute or "app", None)
     if not hasattr(app, "get_functions"):
         raise HostError(f"{module_name} has no function app called {attribute or 'app'}.")

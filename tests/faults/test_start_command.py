@@ -180,6 +180,24 @@ def test_a_taken_port_is_one_line() -> None:
 
 
 @NOTHING_STARTS
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_setting_that_cannot_be_is_one_line(start: Callable[..., Command], tmp_path: Path, workers: int) -> None:
+    """STO-123: it stops the start with a message."""
+    options = ("--store", "embedded", "--data", str(tmp_path / "data"), "--workers", str(workers))
+    command = start(*options, EXPIRY_INTERVAL_SECONDS="0")
+    assert command.process.wait(SECONDS) == 1
+    assert command.output.splitlines()[1:] == ["EXPIRY_INTERVAL_SECONDS: Input should be greater than 0"]
+
+
+@NOTHING_STARTS
+def test_a_store_that_there_is_not_is_one_line(start: Callable[..., Command], tmp_path: Path) -> None:
+    command = start("--data", str(tmp_path / "data"), DICOM_STORE="embeded")
+    assert command.process.wait(SECONDS) == 2
+    assert command.output.splitlines()[-1] == "dev.py: error: DICOM_STORE must be azure or embedded"
+    assert not (tmp_path / "data").exists()
+
+
+@NOTHING_STARTS
 def test_storage_that_does_not_answer_is_one_line() -> None:
     port = free_ports(1)[0]
     endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
