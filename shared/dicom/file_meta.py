@@ -12,6 +12,7 @@ from . import dictionary
 from . import transfer_syntaxes as ts
 from .json_values import EMPTY
 from .scan import LONG_FORM
+from .uids import is_uid
 from .unreadable import MAX_INFLATED_BYTES, Declined, UnreadableFile
 
 Content = bytes | mmap.mmap
@@ -100,7 +101,8 @@ def inflate(content: Content, start: int, most: int = MAX_INFLATED_BYTES) -> byt
 def _meta(content: Content, position: int) -> tuple[str | None, int]:
     """The transfer syntax, None if it is not told, and where group 0002 ends.
 
-    The group number decides, not the group length. Some writers encode the group without VRs.
+    What is no UID tells nothing, and has no place in the headers of an answer. The group number decides, not the group
+    length. Some writers encode the group without VRs.
     """
     syntax = None
     while content[position : position + 2] == b"\x02\x00" and position + 12 <= len(content):
@@ -116,7 +118,8 @@ def _meta(content: Content, position: int) -> tuple[str | None, int]:
         if position + length > len(content):
             raise UnreadableFile("the file meta information is cut off")
         if number == _TRANSFER_SYNTAX:
-            syntax = content[position : position + length].decode("latin-1").rstrip(" \0") or None
+            told = content[position : position + length].decode("latin-1").rstrip(" \0")
+            syntax = told if is_uid(told) else None
         position += length
     return syntax, position
 

@@ -1,11 +1,11 @@
 """Single attributes of an encoded data set, read when they are asked for (PS3.5 6.2)."""
 
 import math
-from collections.abc import Iterator
+from itertools import islice
 from struct import Struct
 
 from .byte_order import swapped
-from .scan import PIXEL_DATA, Buffer, Element, Encoding, elements, item_encoding, items
+from .scan import IMPLICIT_LITTLE, PIXEL_DATA, Buffer, Element, Encoding, elements, items
 
 _BINARY = {b"US": "H", b"SS": "h", b"UL": "L", b"SL": "l", b"FL": "f", b"FD": "d"}
 
@@ -27,6 +27,11 @@ class HeaderValues:
                 self.pixel_data = element
                 break
             self._elements[element.tag] = element
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes stay in memory with these values."""
+        return len(self._buffer)
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._elements
@@ -62,25 +67,15 @@ class HeaderValues:
             return None
         return number if math.isfinite(number) else None
 
-    def items(self, tag: int) -> Iterator["HeaderValues"]:
-        """The items of a sequence, one after another."""
-        sequence = self._elements.get(tag)
-        if sequence is None:
-            return
-        encoding = item_encoding(sequence, self._encoding)
-        for item in items(self._buffer, sequence, self._encoding):
-            yield HeaderValues(self._buffer, item.value, item.end, encoding)
-
     def item(self, tag: int, index: int = 0) -> "HeaderValues | None":
         """One item of a sequence; those before it are skipped, not read."""
         sequence = self._elements.get(tag)
         if sequence is None:
             return None
-        encoding = item_encoding(sequence, self._encoding)
-        for number, item in enumerate(items(self._buffer, sequence, self._encoding)):
-            if number == index:
-                return HeaderValues(self._buffer, item.value, item.end, encoding)
-        return None
+        # A UN of any length holds implicit little endian (PS3.5 6.2.2).
+        encoding = IMPLICIT_LITTLE if sequence.vr == b"UN" else self._encoding
+        item = next(islice(items(self._buffer, sequence, encoding), index, None), None)
+        return None if item is None else HeaderValues(self._buffer, item.value, item.end, encoding)
 
     def _binary(self, tag: int, vr: bytes) -> tuple[float, ...]:
         element = self._elements.get(tag)

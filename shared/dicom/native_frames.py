@@ -45,7 +45,10 @@ def true_values(samples: Samples, layout: PixelLayout) -> np.ndarray[tuple[int, 
         return samples.astype(np.int64)
     stored = min(layout.stored, layout.allocated)
     low_bit = min(max(0, layout.high_bit + 1 - stored), layout.allocated - stored)
-    values = (samples.astype(np.int64) >> low_bit) & ((1 << stored) - 1)
+    values = samples.astype(np.int64) >> low_bit
+    if stored == 64:
+        return values
+    values &= (1 << stored) - 1
     if layout.signed:
         values -= (values >> (stored - 1)) << stored
     return values

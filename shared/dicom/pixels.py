@@ -12,6 +12,10 @@ class Undecodable(Exception):
     """The pixel data cannot be decoded, or not be encoded as asked."""
 
 
+class TooLarge(Exception):
+    """A frame with more samples than whoever asked for it wants to have worked on here."""
+
+
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
     """The Image Pixel attributes, as the data set has them; what it leaves out has the value that fits most files."""

@@ -11,7 +11,7 @@ from .greyscale import GreyscaleDisplay
 from .image import Image, read_image
 from .image_file import reading
 from .jpeg_encoder import encode_jpeg
-from .pixels import Undecodable
+from .pixels import TooLarge, Undecodable
 from .scan import Malformed
 
 HEADERS_KEPT = 16
@@ -37,13 +37,18 @@ def render_frame(
     first: Bytes | None,
     media_type: str,
     quality: int,
+    *,
+    most: int | None = None,
 ) -> bytes:
-    """The picture of a frame, Columns x Rows; raises `Undecodable`.
+    """The picture of a frame, Columns x Rows; raises `Undecodable`, and `TooLarge` if its samples have more than
+    `most` bytes, which the header tells before anything is decoded.
 
     `beginning` is the file up to its pixel data, `content` the frame (counted from 1) as it was cut out of the file,
     `first` the first frame if `needs_first_frame`. `quality` is that of JPEG, 1 to 100.
     """
     image = _image(beginning, transfer_syntax)
+    if most is not None and image.layout.decoded_bytes > most:
+        raise TooLarge(f"{image.layout.rows} x {image.layout.columns}")
     return _picture(image, frame, content, first, media_type, quality)
 
 
@@ -75,9 +80,16 @@ def _image(beginning: bytes, transfer_syntax: str) -> Image:
 _known_image = lru_cache(maxsize=HEADERS_KEPT)(read_image)
 
 
-@lru_cache(maxsize=HEADERS_KEPT)
 def _display(image: Image, frame: int) -> GreyscaleDisplay:
+    """What is kept holds on to the bytes of the header, so long ones are not."""
+    return (_known_display if image.header.held_bytes <= LONGEST_KEPT else _new_display)(image, frame)
+
+
+def _new_display(image: Image, frame: int) -> GreyscaleDisplay:
     try:
         return GreyscaleDisplay(image.header, image.layout, frame)
     except Malformed as error:
         raise Undecodable("a sequence cannot be read") from error
+
+
+_known_display = lru_cache(maxsize=HEADERS_KEPT)(_new_display)

@@ -1,11 +1,12 @@
 """Pictures of frames (PS3.18 10.4.1.1.3; RET-80 to RET-101)."""
 
 import asyncio
+import contextlib
 import sys
 
 from ..dicom import transfer_syntaxes as ts
 from ..dicom.frames import Bytes, FrameTable
-from ..dicom.pixels import Undecodable
+from ..dicom.pixels import TooLarge, Undecodable
 from ..errors import NotAcceptable, NotFound
 from ..storage.records import InstanceKey, InstanceRecord
 from ..under_way import alone
@@ -14,6 +15,10 @@ from .retrieve_frames import frame_table, read_image
 
 SMALL_FRAME = 1024 * 1024
 """Bytes of samples that are rendered within a few milliseconds."""
+
+LARGE_FRAME = 64 * 1024 * 1024
+"""Bytes of samples above which a frame goes to a process of its own, whatever decodes it: pictures take several times
+as much memory, and a file of a few MB may announce a thousand."""
 
 _RENDERER = "shared.dicom.render"
 
@@ -65,16 +70,11 @@ class _Rendering:
         self._quality = quality
 
     async def picture(self) -> bytes:
-        """Where it is made depends on whose code decodes it; raises `Undecodable`."""
+        """Where it is made depends on whose code decodes it, and on how large it is; raises `Undecodable`."""
         syntax = self._record.transfer_syntax
         if syntax in _IN_THREAD:
-            async with self._source.codecs.thread():
-                beginning, content = await self._read()
-                picture = await self._rendered(beginning, content, None)
-                if picture is None:
-                    picture = await self._rendered(beginning, content, await self._first_frame())
-                assert picture is not None
-                return picture
+            with contextlib.suppress(TooLarge):
+                return await self._picture_here()
         async with self._source.codecs.turn() as turn:
             blobs: list[Bytes]
             if syntax in _WHOLE_FILES:
@@ -97,6 +97,16 @@ class _Rendering:
         result.close()
         return picture
 
+    async def _picture_here(self) -> bytes:
+        """Raises `Undecodable`, and `TooLarge` for frames above `LARGE_FRAME`."""
+        async with self._source.codecs.thread():
+            beginning, content = await self._read()
+            picture = await self._rendered(beginning, content, None)
+            if picture is None:
+                picture = await self._rendered(beginning, content, await self._first_frame())
+            assert picture is not None
+            return picture
+
     async def _rendered(self, beginning: bytes, content: Bytes, first: Bytes | None) -> bytes | None:
         """In a thread, unless it is quickly done and nobody waits; numpy and Pillow are loaded in a thread, too."""
         small = len(content) <= SMALL_FRAME and self._record.transfer_syntax in _PLAIN
@@ -110,8 +120,16 @@ class _Rendering:
 
         if first is None and self._needs_first_frame(beginning):
             return None
-        syntax = self._record.transfer_syntax
-        return render_frame(beginning, syntax, self._frame, content, first, self._media_type, self._quality)
+        return render_frame(
+            beginning,
+            self._record.transfer_syntax,
+            self._frame,
+            content,
+            first,
+            self._media_type,
+            self._quality,
+            most=LARGE_FRAME,
+        )
 
     async def _read(self) -> tuple[bytes, Bytes]:
         """The file up to its pixel data, and the frame."""

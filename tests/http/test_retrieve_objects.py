@@ -424,3 +424,26 @@ def test_deleted_and_replaced(base_url: str, v2: str) -> None:
     assert second[1] == new.PixelData
     assert httpx.delete(v2 + triple.path).status_code == 204
     assert all_forms() == [404] * len(forms)
+
+
+def test_transfer_syntax_that_is_no_identifier(base_url: str) -> None:
+    """RET-22, RET-23, STO-82: it says nothing, and reaches no header; the file keeps it"""
+    dataset = made_image(gradient(4, 6))
+    content = encoded(dataset)
+    untold = b"1.2\r\nX-Header: one\r\n"
+    assert len(untold) == len(ELE) + 1
+    content = content.replace(f"{ELE}\0".encode(), untold, 1)
+    assert untold in content
+    put(base_url, content)
+    url = f"{base_url}/v2/studies/{dataset.StudyInstanceUID}"
+    path = f"/series/{dataset.SeriesInstanceUID}/instances/{dataset.SOPInstanceUID}"
+    for accept in (ORIGINAL, "application/dicom"):
+        answer = get(url + path, accept)
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            200,
+            f"application/dicom; transfer-syntax={ELE}",
+        )
+        assert answer.content == content
+    for level in (url, url + path):
+        [part] = parts_of(get(level, "*/*"))
+        assert (part.content_type, part.content) == (f"application/dicom; transfer-syntax={ELE}", content)

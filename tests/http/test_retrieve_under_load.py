@@ -1,5 +1,7 @@
 """Large answers in little memory, and small requests that do not wait for heavy ones."""
 
+import contextlib
+import io
 import statistics
 import threading
 import time
@@ -9,6 +11,9 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from tests.conftest import StartHost
 from tests.support.made_files import STORE_HEADERS, made_file, new_uid, store_body
@@ -113,3 +118,42 @@ def test_health_meanwhile(server: LocalHost, work: str) -> None:
     slowdown = statistics.median(meanwhile) / statistics.median(idle)
     assert slowdown < MOST_SLOWDOWN, f"{len(meanwhile)} requests, {slowdown:.1f} times as slow"
     httpx.delete(f"{server.url}{path}")
+
+
+def worker_bytes(host: LocalHost) -> int:
+    """As `resident`, without the codec processes."""
+    process = psutil.Process(host.process.pid)
+    sizes = []
+    for each in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "codec_process" not in " ".join(each.cmdline()):
+                sizes.append(int(each.memory_info().rss))
+    return max(sizes)
+
+
+def test_huge_picture_of_a_small_file(server: LocalHost) -> None:
+    """RET-84, RET-85: a JPEG that is a hundred times as large when decoded is shown, and not in the service's memory"""
+    side = 9_400
+    jpeg = io.BytesIO()
+    Image.new("L", (side, side), 100).save(jpeg, "JPEG")
+    dataset = made_image(np.zeros((1, 1), "u1"), Rows=side, Columns=side)
+    dataset.PixelData = encapsulate([jpeg.getvalue()])
+    dataset["PixelData"].is_undefined_length = True
+    assert store(server.url, encoded(dataset, JPEGBaseline8Bit)).status == 200
+    url = (
+        f"{server.url}/v2/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+        f"/instances/{dataset.SOPInstanceUID}/rendered"
+    )
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(httpx.get(url, headers={"Accept": "image/png"}, timeout=300))
+    )
+    before = most = worker_bytes(server)
+    asking.start()
+    while asking.is_alive():
+        most = max(most, worker_bytes(server))
+        time.sleep(0.01)
+    assert answers[0].status_code == 200, answers[0].text
+    with Image.open(io.BytesIO(answers[0].content)) as image:
+        assert image.size == (side, side)
+    assert most - before < MOST_GROWTH, f"{(most - before) / 1e6:.0f} MB"

@@ -120,6 +120,16 @@ def test_unknown_syntax_is_read_as_explicit() -> None:
     assert (parsed.study, parsed.transfer_syntax, parsed.warning) == ("1.2", "1.2.3.4.5.6", None)
 
 
+@pytest.mark.parametrize("said", ["1.2\r\nX-Header: 1", "1.2.840.10008\0.1", "unknown", "1.2\xe4", "1" * 66, "1.2."])
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_no_identifier_as_transfer_syntax(said: str, syntax: str) -> None:
+    """STO-82, RET-22: what is no UID is no transfer syntax, and has no place in headers; the data set shows its own"""
+    order = ">" if syntax == BIG_ENDIAN else "<"
+    content = part10(encode(instance(), implicit=syntax == IMPLICIT, order=order), said)
+    parsed = parse_instance(content, study=None)
+    assert (parsed.study, parsed.transfer_syntax) == ("1.2", syntax)
+
+
 @pytest.mark.parametrize("content", [b"", b"x", bytes(131), bytes(132), bytes(5000), b"This is plain text. " * 50])
 def test_no_dicom(content: bytes) -> None:
     """STO-29"""

@@ -1,19 +1,21 @@
 """Pictures of made images, compared with a reference that is written down independently."""
 
 import io
+import sys
+from struct import pack
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
 from shared.dicom.frames import FrameTable
 from shared.dicom.instance import parse_instance
-from shared.dicom.pixels import Undecodable
-from shared.dicom.render import needs_first_frame, render_frame
+from shared.dicom.pixels import TooLarge, Undecodable
+from shared.dicom.render import LONGEST_KEPT, needs_first_frame, render_frame
 from tests.support.made_images import encoded, gradient, made_image
 from tests.support.reference_rendering import reference_picture
 
@@ -104,7 +106,7 @@ def test_window_is_in_rescaled_values() -> None:
 # ------------------------------------------------------------------ without a window
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i1", "<u2", "<i2", "<u4", "<i4"])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8"])
 def test_stretched(dtype: str) -> None:
     """RET-87 (e), RET-89, RET-95"""
     low = -100 if dtype.strip("<").startswith("i") else 7
@@ -275,6 +277,27 @@ def test_functional_groups() -> None:
     assert not np.array_equal(pictures[0], pictures[2])
 
 
+@pytest.mark.parametrize("tag", [0x52009229, 0x00283010])
+def test_sequences_of_unknown_representation(tag: int) -> None:
+    """RET-87, RET-93: writers that do not know a sequence make it a UN of defined length, of implicit items"""
+    known = made_image(UNSIGNED)
+    if tag == 0x00283010:
+        known.VOILUTSequence = [table(100, np.arange(60000, 0, -20), 16)]
+    else:
+        known.SharedFunctionalGroupsSequence = [
+            group(FrameVOILUTSequence=attributes(WindowCenter=500, WindowWidth=300))
+        ]
+    expected = check(known)
+    holder, implicit = Dataset(), io.BytesIO()
+    holder.add(known[tag])
+    dcmwrite(implicit, holder, implicit_vr=True, little_endian=True)
+    items = implicit.getvalue()[8:]
+    del known[tag]
+    head, pixels = encoded(known).split(b"\xe0\x7f\x10\0")
+    content = head + pack("<HH2sHL", tag >> 16, tag & 0xFFFF, b"UN", 0, len(items)) + items + b"\xe0\x7f\x10\0" + pixels
+    assert (picture(content) == expected).all()
+
+
 def test_data_set_before_functional_groups() -> None:
     """RET-87 (b) before (c)"""
     dataset = made_image(SIGNED, WindowCenter=0, WindowWidth=100)
@@ -386,6 +409,28 @@ def test_undecodable(changes: dict[str, Any]) -> None:
     content = encoded(dataset)
     with pytest.raises(Undecodable):
         render_frame(content, "1.2.840.10008.1.2.1", 1, dataset.PixelData, None, "image/png", 100)
+
+
+def test_too_large() -> None:
+    """RET-84: known before anything is decoded, from the header"""
+    content = encoded(made_image(UNSIGNED))
+    size = UNSIGNED.nbytes
+    render_frame(content, "1.2.840.10008.1.2.1", 1, UNSIGNED.tobytes(), None, "image/png", 100, most=size)
+    with pytest.raises(TooLarge):
+        render_frame(content, "1.2.840.10008.1.2.1", 1, b"", None, "image/png", 100, most=size - 1)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "RGB"])
+def test_long_headers_are_not_kept(photometric: str) -> None:
+    """RET-84: a header may have a hundred megabytes; sixteen of them would stay in memory"""
+    pixels = np.zeros((4, 5, 3) if photometric == "RGB" else (4, 5), "u1")
+    dataset = made_image(pixels, SamplesPerPixel=pixels.ndim * 2 - 3, PhotometricInterpretation=photometric)
+    dataset.add_new(0x00090010, "LO", "TESTS")
+    dataset.add_new(0x00091001, "OB", bytes(LONGEST_KEPT))
+    content = encoded(dataset)
+    before = sys.getrefcount(content)
+    picture(content)
+    assert sys.getrefcount(content) == before
 
 
 def test_quality() -> None:

@@ -84,9 +84,10 @@ def test_values(encoding: Encoding) -> None:
     assert (values.number(0x00281052), values.word(0x00280011), values.text(0x00100010)) == (None, None, "")
     second = values.item(0x00400275, 1)
     assert second is not None
-    assert [item.text(0x00080100) for item in second.items(0x00081032)] == ["x", ""]
+    codes = [second.item(0x00081032, number) for number in range(3)]
+    assert [code.text(0x00080100) if code else None for code in codes] == ["x", "", None]
     assert values.item(0x00400275, 2) is None
-    assert list(values.items(0x00081032)) == []
+    assert values.item(0x00081032) is None
 
 
 @pytest.mark.parametrize("text", ["abc", "nan", "inf", "1e999", ""])
@@ -96,11 +97,13 @@ def test_no_number(text: str) -> None:
     assert HeaderValues(content, 0, len(content), EXPLICIT_LITTLE).number(0x00281050) is None
 
 
-def test_unknown_sequence() -> None:
-    """RET-37: the items of a UN of undefined length are implicit little endian, and become a sequence"""
+@pytest.mark.parametrize("defined", [False, True])
+def test_unknown_sequence(defined: bool) -> None:
+    """RET-37, RET-87: the items of a UN are implicit little endian, whatever its length"""
     element = b"\x10\x00\x20\x00" + (2).to_bytes(4, "little") + b"ID"
     item = item_header(len(element)) + element
-    content = element_header(0x00091010, b"UN", UNDEFINED) + item + sequence_delimiter()
+    content = element_header(0x00091010, b"UN", len(item) if defined else UNDEFINED) + item
+    content += b"" if defined else sequence_delimiter()
     [found] = elements(content, 0, len(content), EXPLICIT_LITTLE)
     assert found.next == len(content)
     values = HeaderValues(content, 0, len(content), EXPLICIT_LITTLE).item(0x00091010)
