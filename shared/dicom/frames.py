@@ -102,6 +102,11 @@ class FrameTable:
 _COUNTS = Struct("<QQ")
 
 
+def packed_fragments(packed: bytes) -> int:
+    """How many fragments the table has that `pack` gave; its length does not tell."""
+    return 0 if packed[0] == _NATIVE else int(_COUNTS.unpack_from(packed, _HEAD.size)[1])
+
+
 def _packed_fragments(fragments: EncapsulatedFrames) -> bytes:
     """Gaps between fragments are nearly always the eight bytes of a header, counts nearly always 1: both vanish."""
     first, positions, lengths = fragments.first, fragments.positions, fragments.lengths

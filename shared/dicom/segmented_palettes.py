@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
-_MOST_SEGMENTS = 1_000_000
+_MOST_SEGMENTS = 2 * 65536
+"""As many as a table of 65,536 entries can need: each of them a segment, and each of these repeated by another."""
 
 
 def expand(data: Sequence[int], count: int, *, bytewise: bool) -> list[int]:

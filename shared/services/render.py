@@ -16,6 +16,9 @@ from .retrieve_frames import frame_table, read_image
 SMALL_FRAME = 1024 * 1024
 """Bytes of samples that are rendered within a few milliseconds."""
 
+SHORT_HEADER = 64 * 1024
+"""Bytes before the pixel data that are read as quickly. Functional groups of thousands of frames have megabytes."""
+
 LARGE_FRAME = 64 * 1024 * 1024
 """Bytes of samples above which a frame goes to a process of its own, whatever decodes it: pictures take several times
 as much memory, and a file of a few MB may announce a thousand."""
@@ -109,8 +112,9 @@ class _Rendering:
 
     async def _rendered(self, beginning: bytes, content: Bytes, first: Bytes | None) -> bytes | None:
         """In a thread, unless it is quickly done and nobody waits; numpy and Pillow are loaded in a thread, too."""
-        small = len(content) <= SMALL_FRAME and self._record.transfer_syntax in _PLAIN
-        if small and alone() and _RENDERER in sys.modules:
+        small = len(content) <= SMALL_FRAME and self._table.pieces(1)[0][0] <= SHORT_HEADER
+        plain = self._record.transfer_syntax in _PLAIN
+        if small and plain and alone() and _RENDERER in sys.modules:
             return self._render(beginning, content, first)
         return await asyncio.to_thread(self._render, beginning, content, first)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..dicom import transfer_syntaxes as ts
-from ..dicom.frames import Bytes, FrameTable
+from ..dicom.frames import Bytes, FrameTable, packed_fragments
 from ..dicom.pixels import Undecodable
 from ..errors import NotFound
 from ..storage.records import InstanceKey, InstanceRecord
@@ -25,9 +25,12 @@ WHOLE_FILE = 1024 * 1024
 _MOST_BYTES_AHEAD = 4 * 1024 * 1024
 """Frames are read ahead until they hold together more than this."""
 
+MOST_FRAMES_AHEAD = 16
+"""And no more than so many, however small."""
 
-_LARGE_TABLE = 4096
-"""Packed bytes of a table that is not remembered: it would have some hundred thousand frames."""
+
+MOST_REMEMBERED_FRAGMENTS = 50_000
+"""Of a table that is remembered: 24 bytes each, and some milliseconds for every ten thousand that are unpacked."""
 
 _recent_table = lru_cache(maxsize=16)(FrameTable.unpack)
 """Viewers ask for the frames of an instance one by one."""
@@ -64,7 +67,8 @@ def frame_table(record: InstanceRecord, frames: Sequence[int]) -> FrameTable:
     """Where the frames of an instance are; raises `NotFound` if one of `frames` is nowhere (RET-44, RET-51)."""
     if not record.frames:
         raise NotFound.resource("frame")
-    table = _recent_table(record.frames) if len(record.frames) < _LARGE_TABLE else FrameTable.unpack(record.frames)
+    remembered = packed_fragments(record.frames) <= MOST_REMEMBERED_FRAGMENTS
+    table = _recent_table(record.frames) if remembered else FrameTable.unpack(record.frames)
     try:
         for frame in frames:
             table.pieces(frame)
@@ -127,13 +131,17 @@ async def _stored_frames(
     reading: deque[tuple[int, asyncio.Task[bytes]]] = deque()
     try:
         while waiting or reading:
-            while waiting and (not reading or sum(size for size, _ in reading) < _MOST_BYTES_AHEAD):
+            while waiting and (not reading or _has_room(reading)):
                 frame = waiting.popleft()
                 size = sum(length for _, length in table.pieces(frame))
                 reading.append((size, asyncio.create_task(_stored_frame(source, record, table, frame))))
             yield await reading.popleft()[1]
     finally:
         await cancel(task for _, task in reading)
+
+
+def _has_room(reading: Sequence[tuple[int, object]]) -> bool:
+    return len(reading) < MOST_FRAMES_AHEAD and sum(size for size, _ in reading) < _MOST_BYTES_AHEAD
 
 
 async def _from_whole_file(

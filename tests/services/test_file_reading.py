@@ -9,7 +9,11 @@ import pytest_asyncio
 
 from shared.clock import wall_clock
 from shared.composition import Services, open_services
+from shared.dicom.frames import FrameTable
+from shared.dicom.transfer_syntaxes import ORIGINAL
 from shared.services.file_reading import MOST_BYTES_AHEAD, MOST_FILES_AHEAD, FileReader
+from shared.services.retrieve import Source
+from shared.services.retrieve_frames import MOST_FRAMES_AHEAD, retrieve_frames
 from shared.settings import Settings
 from shared.storage import names
 from shared.storage.files import CHUNK
@@ -52,11 +56,13 @@ def reader(services: Services) -> FileReader:
     return FileReader(services.index, services.files)
 
 
-async def stored(services: Services, content: bytes, key: InstanceKey | None = None) -> InstanceRecord:
+async def stored(
+    services: Services, content: bytes, key: InstanceKey | None = None, frames: bytes = b""
+) -> InstanceRecord:
     """Stores content as an instance, or in its place; what the index then says of it."""
     key = key or InstanceKey("Reading", new_uid(), new_uid(), new_uid())
     file = await services.files.upload(key, content)
-    new = NewInstance(key, file, len(content), "1.2.840.10008.1.2.1", {}, {}, b"{}")
+    new = NewInstance(key, file, len(content), "1.2.840.10008.1.2.1", {}, {}, b"{}", frames)
     await services.committer.store([new], replace=True, expires=None, began=wall_clock())
     record = await services.index.instance(key)
     assert record is not None
@@ -293,6 +299,23 @@ async def test_read_ahead(services: Services, reader: FileReader, monkeypatch: p
     assert sent == 12
     if size > CHUNK:
         assert len(watched.begun) == 24
+
+
+async def test_small_frames_ahead(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RET-45, RET-49: of any number of small frames a bounded number is read ahead"""
+    content = bytes(number % 251 for number in range(1000))
+    record = await stored(services, content, frames=FrameTable(1000, 1000, 0, 8).pack())
+    watched = Watched(services, monkeypatch)
+    source = Source(services.index, services.files, services.codecs, 1000)
+    numbers = [1 + number * 7 % 1000 for number in range(1000)]
+    found = await retrieve_frames(source, record.key, numbers, ORIGINAL)
+    assert len(watched.begun) == 1
+    assert found.following is not None
+    frames = [found.first]
+    async for frame in found.following:
+        frames.append(frame)
+        assert len(watched.begun) - len(frames) < MOST_FRAMES_AHEAD
+    assert b"".join(frames) == bytes(content[number - 1] for number in numbers)
 
 
 async def test_given_up(services: Services, reader: FileReader, monkeypatch: pytest.MonkeyPatch) -> None:

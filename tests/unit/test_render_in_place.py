@@ -9,7 +9,8 @@ import pytest
 
 import shared.dicom.render  # noqa: F401  loaded, as after the first picture
 from shared.dicom import transfer_syntaxes as ts
-from shared.services.render import SMALL_FRAME, _Rendering
+from shared.dicom.frames import FrameTable
+from shared.services.render import SHORT_HEADER, SMALL_FRAME, _Rendering
 from shared.under_way import ANSWERING
 
 
@@ -20,11 +21,12 @@ class Rendering(_Rendering):
         return threading.current_thread().name.encode()
 
 
-async def place(syntax: str = ts.EXPLICIT_LITTLE_ENDIAN, size: int = SMALL_FRAME) -> bytes | None:
+async def place(
+    syntax: str = ts.EXPLICIT_LITTLE_ENDIAN, size: int = SMALL_FRAME, header: int = SHORT_HEADER
+) -> bytes | None:
     record = cast(Any, SimpleNamespace(transfer_syntax=syntax))
-    return await Rendering(cast(Any, None), record, cast(Any, None), 1, "image/png", 100)._rendered(
-        b"", bytes(size), None
-    )
+    table = FrameTable(1, 1, header, 8 * size)
+    return await Rendering(cast(Any, None), record, table, 1, "image/png", 100)._rendered(b"", bytes(size), None)
 
 
 async def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +35,7 @@ async def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await place() == here
         assert await place(ts.IMPLICIT_LITTLE_ENDIAN) == here
         assert await place(size=SMALL_FRAME + 1) != here
+        assert await place(header=SHORT_HEADER + 1) != here
         assert await place(ts.JPEG_BASELINE) != here
         with ANSWERING:
             assert await place() != here

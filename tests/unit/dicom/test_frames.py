@@ -8,7 +8,7 @@ from struct import pack
 import pytest
 
 from shared.dicom.fragments import read_fragments
-from shared.dicom.frames import EncapsulatedFrames, FrameTable, encapsulated_frames
+from shared.dicom.frames import EncapsulatedFrames, FrameTable, encapsulated_frames, packed_fragments
 from shared.dicom.instance import parse_instance
 from tests.unit.dicom.bundled import bundled_files
 from tests.unit.dicom.encoding import (
@@ -324,7 +324,9 @@ def test_ten_thousand_frames_stay_small() -> None:
     ],
 )
 def test_unpacking_gives_the_table_back(table: FrameTable) -> None:
-    assert FrameTable.unpack(table.pack()) == table
+    packed = table.pack()
+    assert FrameTable.unpack(packed) == table
+    assert packed_fragments(packed) == (len(table.fragments.positions) if table.fragments else 0)
 
 
 def test_fragments_behind_the_last_frame_are_not_kept() -> None:
