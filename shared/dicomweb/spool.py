@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
-from ..errors import TooLarge
+from ..errors import TooLarge, Unavailable
 
 MOST_IN_MEMORY = 4 * 1024 * 1024
 """Bytes of one file that are kept in memory."""
@@ -31,6 +31,15 @@ _PREFIX = b"DICM"
 _in_memory = 0
 
 
+@contextlib.contextmanager
+def room_needed() -> Iterator[None]:
+    """Turns an error of the disk of temporary files into `Unavailable`."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("The disk of temporary files is full, or reports an error.") from error
+
+
 class Spool:
     """Takes a file in pieces, then is a `BlobSource`. Close it in any case: the temporary file goes with it."""
 
@@ -46,7 +55,7 @@ class Spool:
         self._lock = threading.Lock()
 
     async def write(self, data: bytes) -> None:
-        """Takes the next piece; raises `TooLarge`."""
+        """Takes the next piece; raises `TooLarge`, and `Unavailable` if temporary files find no room."""
         self._size += len(data)
         if self._size > self._limit:
             raise TooLarge(self._limit)
@@ -55,7 +64,8 @@ class Spool:
             self._count(len(data))
             if self._size <= MOST_IN_MEMORY and _in_memory <= MOST_IN_ALL:
                 return
-            self._file = await asyncio.to_thread(tempfile.TemporaryFile)
+            with room_needed():
+                self._file = await asyncio.to_thread(tempfile.TemporaryFile)
         if self._gathered >= WRITE_SIZE:
             await self._flush(self._file)
 
@@ -68,9 +78,10 @@ class Spool:
             self._content = content
             return
         await self._flush(self._file)
-        if self.read(PREAMBLE, len(_PREFIX)) == _PREFIX:
-            self._file.seek(0)
-            self._file.write(bytes(PREAMBLE))
+        with room_needed():
+            if self.read(PREAMBLE, len(_PREFIX)) == _PREFIX:
+                self._file.seek(0)
+                self._file.write(bytes(PREAMBLE))
             self._file.flush()
 
     @property
@@ -109,10 +120,12 @@ class Spool:
         self._pieces = []
         self._content = b""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # a full disk does not take the rest
+                self._file.close()
 
     async def _flush(self, file: IO[bytes]) -> None:
-        await asyncio.to_thread(file.write, self._taken())
+        with room_needed():
+            await asyncio.to_thread(file.write, self._taken())
         self._count(-self._counted)
 
     def _gather(self, data: bytes) -> None:

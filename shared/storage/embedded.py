@@ -18,10 +18,11 @@ from contextlib import closing
 from pathlib import Path
 
 from ..clock import Clock, wall_clock
+from ..errors import Unavailable
 from .embedded_check import BUSY_SECONDS, Check, Fault, remove_unknown_folders
-from .embedded_connection import connect, failure
+from .embedded_connection import FILE_NAME, connect, failure
 from .embedded_database import Database
-from .embedded_disk import Disk
+from .embedded_disk import STORE_GONE, Disk
 from .embedded_files import Blobs
 from .embedded_query import Query, asked
 from .embedded_queues import Queues, as_message, numbers_of
@@ -61,7 +62,12 @@ class EmbeddedStorage:
         self._in_background(self._check.at_start)
 
     async def ping(self) -> None:
-        await self._database.read(lambda connection: connection.execute("SELECT 1 FROM note").fetchone())
+        def look(connection: sqlite3.Connection) -> None:
+            connection.execute("SELECT 1 FROM note").fetchone()
+            if not os.path.exists(self._directory / FILE_NAME):  # what is open is read even so, and goes at the end
+                raise Unavailable(STORE_GONE)
+
+        await self._database.read(look)
 
     async def reset(self) -> None:
         """Removes every row, blob and message. The files go a little later, in a thread."""
@@ -103,6 +109,8 @@ class EmbeddedStorage:
             return self._check.full()
         except sqlite3.Error as error:
             raise failure(error) from None
+        except OSError as error:
+            raise Unavailable(f"The files of the store cannot be read: {error}") from None
 
     def _clear_away(self) -> None:
         with closing(self._connect()) as connection:

@@ -22,6 +22,8 @@ CHUNK = 4 * 1024 * 1024
 
 NEW_FILE = os.O_CREAT | os.O_EXCL
 
+STORE_GONE = "The directory of the store is not there any more."
+
 _BINARY = getattr(os, "O_BINARY", 0)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -59,8 +61,15 @@ class Disk:
                         yield folder * FOLDER_SIZE + int(entry.name, 16), os.stat(entry.path)
 
     def make_folder(self, folder: int) -> None:
+        """Not the directory of the store: where that was removed or renamed, the open database is somewhere else."""
         with _failures():
-            os.makedirs(self.folder_path(folder), exist_ok=True)
+            for path in (self._root, self.folder_path(folder)):
+                try:
+                    os.mkdir(path)
+                except FileExistsError:
+                    continue
+                except FileNotFoundError:
+                    raise Unavailable(STORE_GONE) from None
             if self._durable:
                 _sync_directory(self._root)
                 _sync_directory(os.path.dirname(self._root))

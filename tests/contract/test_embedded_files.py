@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.clock import HOUR, SECOND, Ticks, wall_clock
-from shared.errors import DicomServiceError
+from shared.errors import DicomServiceError, Unavailable
 from shared.storage import embedded_check, embedded_disk, embedded_files, names
 from shared.storage.embedded import EmbeddedStorage
 from shared.storage.embedded_check import MOST_NAMED, Fault
@@ -312,6 +312,32 @@ async def test_a_folder_that_another_process_removed(place: Place) -> None:
     shutil.rmtree(place.file("c").parent)
     with pytest.raises(BlobMissing):
         await place.store.copy_blob(names.DICOM, "c", "d")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a directory whose files are open")
+async def test_a_directory_that_was_renamed_or_removed(place: Place, tmp_path: Path) -> None:
+    """The database is still open, and goes with its directory: nothing is stored where its files would not be."""
+    await place.store.put_blob(names.DICOM, "before", b"1")
+    place.directory.rename(tmp_path / "elsewhere")
+    for attempt in range(2):
+        with pytest.raises(Unavailable, match="not there any more"):
+            await place.store.put_blob(names.DICOM, f"{attempt}", b"2")
+    with pytest.raises(Unavailable, match="not there any more"):
+        await place.store.ping()
+    assert not place.directory.exists()
+    (tmp_path / "elsewhere").rename(place.directory)
+    await place.store.ping()
+    await place.store.put_blob(names.DICOM, "after", b"3")
+    assert await place.store.get_blob(names.DICOM, "after") == b"3"
+    assert await place.store.get_blob(names.DICOM, "before") == b"1"
+    assert await place.store.check() == []
+
+
+async def test_files_that_cannot_be_listed(place: Place) -> None:
+    """The check says so."""
+    (place.directory / "blobs").write_bytes(b"no directory")
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await place.store.check()
 
 
 async def test_reset_of_a_thousand_instances(place: Place) -> None:

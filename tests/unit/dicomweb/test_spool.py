@@ -1,14 +1,18 @@
 """Received files: in memory or on the disk, the same bytes in either case, and nothing left behind."""
 
+import errno
+import io
 import itertools
 import os
+import tempfile
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
 from shared.dicomweb import spool
 from shared.dicomweb.spool import Spool
-from shared.errors import TooLarge
+from shared.errors import TooLarge, Unavailable
 
 pytestmark = pytest.mark.unit
 
@@ -91,6 +95,47 @@ async def test_memory_is_bounded_over_all_files(monkeypatch: pytest.MonkeyPatch)
     again = await spooled(b"x" * 100_000)
     assert again.in_memory
     again.close()
+
+
+class FullDisk(io.FileIO):
+    """A file on a disk that takes its first 100,000 bytes."""
+
+    def write(self, data: Any, /) -> int:
+        room = 100_000 - self.tell()
+        if room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(memoryview(data)[:room])
+
+
+@pytest.mark.parametrize("length", [spool.MOST_IN_MEMORY + 5_000, 3 * spool.MOST_IN_MEMORY])
+async def test_a_full_disk_is_the_fault_of_the_service(
+    length: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is 503, and closing does not stumble over what was not written."""
+
+    def full() -> IO[bytes]:
+        return io.BufferedRandom(FullDisk(tmp_path / "file", "x+"))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    file = Spool(10**9)
+
+    async def receive() -> None:
+        for _ in range(0, length, 65536):
+            await file.write(bytes(65536))
+        await file.finish()
+
+    with pytest.raises(Unavailable):
+        await receive()
+    file.close()
+    assert spool._in_memory == 0
+
+
+async def test_no_place_for_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    file = Spool(10**9)
+    with pytest.raises(Unavailable):
+        await file.write(bytes(spool.MOST_IN_MEMORY + 1))
+    file.close()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count open files")
