@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from azurefunctions.extensions import base
@@ -266,13 +266,22 @@ class Server(uvicorn.Server):
         return super().capture_signals() if self.takes_signals else nullcontext()
 
 
+def http_protocol() -> type[asyncio.Protocol] | Literal["h11"]:
+    """What parses HTTP: the quick one, if there is httptools for this Python."""
+    if not find_spec("httptools"):
+        return "h11"
+    from .http_protocol import HttpProtocol
+
+    return HttpProtocol
+
+
 def server_config(app: Any, host: str, port: int, tls: Tls | None, grace_seconds: int | None) -> uvicorn.Config:
     """The server that adds nothing of its own; it trusts no forwarded header, the app reads them (PLT-10)."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http="httptools" if find_spec("httptools") else "h11",
+        http=http_protocol(),
         loop="auto",
         ws="none",
         interface="asgi3",

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
+import azure.functions as func
 import pytest
 from azurefunctions.extensions import base
 from starlette.requests import Request as StarletteRequest
@@ -196,6 +197,61 @@ async def test_requests_that_are_no_http(start: StartHost) -> None:
             assert (await reader.read()).startswith(b"HTTP/1.1 400")
         answer = await host.request("/x", headers="Upgrade: websocket\r\n")
         assert answer.status == 200
+
+
+def telling_app() -> func.FunctionApp:
+    """Says of each request how it came."""
+    app = new_app()
+
+    @app.route(route="{*path}")
+    async def tell(req: Request) -> Response:
+        body, connection = await req.body(), req.headers.get("connection", "")
+        return Response(f"{req.method} {req.url.path} {req.url.query} {connection.lower()} {body.decode()};")
+
+    return app
+
+
+JAVA = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\nUpgrade: h2c\r\n"
+"""What Java's client adds to the first request of a connection."""
+
+
+@pytest.mark.parametrize("upgrade", [JAVA, "Upgrade: websocket\r\nConnection: upgrade\r\n"])
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("size", [1, 40, 10_000])
+async def test_requests_to_upgrade_keep_their_bodies(start: StartHost, upgrade: str, framing: str, size: int) -> None:
+    """RFC 9110 7.8: such a wish is ignored, however the request comes in pieces, and so it is with those behind it."""
+    host = await start(telling_app())
+    request = f"POST /a%20b?c=d HTTP/1.1\r\nHost: x\r\n{upgrade}{framing}".encode()
+    async with host.connection() as (reader, writer):
+        data = request + request + b"GET /last HTTP/1.1\r\nHost: x\r\n\r\n"
+        for position in range(0, len(data), size):
+            writer.write(data[position : position + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                answer = await reader.readuntil(b";")
+                assert b"\r\n\r\nPOST /a b c=d upgrade" in answer
+                assert answer.endswith(b" body;")
+            assert b"GET /last" in await reader.readuntil(b";")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_the_last_request_may_want_to_upgrade(start: StartHost, version: str) -> None:
+    """RFC 9112 9.6: it says that the connection closes behind it."""
+    host = await start(telling_app())
+    async with host.connection() as (reader, writer):
+        head = f"POST /x HTTP/{version}\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n"
+        writer.write(f"{head}Content-Length: 4\r\n\r\nbody".encode())
+        async with asyncio.timeout(10):
+            assert (await reader.read()).endswith(b" body;")
+
+
+async def test_no_tunnels(start: StartHost) -> None:
+    host = await start(telling_app())
+    assert (await host.request("elsewhere:443", "CONNECT")).status == 400
 
 
 async def test_idle_connections_stay_open(start: StartHost) -> None:

@@ -21,7 +21,7 @@ LAYERS = (
     ("dicomweb",),
     ("authentication", "dicom", "storage", "web_extension", "command_line", "data_directory", "azurite", "certificate"),
     ("settings",),
-    ("errors", "clock", "freed_memory", "under_way", "bounded_dict"),
+    ("errors", "clock", "freed_memory", "under_way", "bounded_dict", "http_protocol"),
 )
 """From top to bottom. A module imports from its own package and from lower layers, not from its neighbours."""
 
