@@ -25,7 +25,7 @@ EXPIRY_LEVEL = "msdicom-expiry-level"
 
 TICKS_A_MILLISECOND = 10_000
 
-_POSITIVE = re.compile(r"0*[1-9][0-9]{0,18}")
+_POSITIVE = re.compile(r"0*([1-9][0-9]{0,18})")
 
 
 def offered_type(headers: Headers) -> ContentType | None:
@@ -62,9 +62,10 @@ def expiry(headers: Headers, now: Ticks) -> Ticks | None:
     for name, value in ((EXPIRY_OPTION, "RelativeToNow"), (EXPIRY_LEVEL, "Study")):
         if headers.get(name, value).strip().lower() != value.lower():
             raise InvalidRequest(f"The value of the header '{name}' is invalid. The only supported value is '{value}'.")
-    if not _POSITIVE.fullmatch(milliseconds.strip()):
+    match = _POSITIVE.fullmatch(milliseconds.strip())
+    if match is None:
         raise InvalidRequest(f"The value of the header '{EXPIRY_TIME}' is invalid. It must be a positive integer.")
-    expires = now + int(milliseconds) * TICKS_A_MILLISECOND
+    expires = now + int(match[1]) * TICKS_A_MILLISECOND
     if expires > LATEST:
         raise InvalidRequest(f"The value of the header '{EXPIRY_TIME}' is invalid. It is too large.")
     return expires
@@ -89,7 +90,7 @@ async def single_file(body: AsyncIterable[bytes], length: str | None, limit: int
 
     Whoever takes a spool closes it.
     """
-    if length is not None and length.isdigit() and int(length) > limit:
+    if length is not None and length.isdigit() and int(length.lstrip("0") or 0) > limit:
         raise TooLarge(limit)
     spool = Spool(limit)
     try:

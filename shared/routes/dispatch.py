@@ -172,7 +172,7 @@ async def _drain(request: Request) -> None:
     """
     if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
         return
-    if request.headers.get("expect", "").lower() == "100-continue":
+    if request.headers.get("expect", "").strip().lower() == "100-continue":
         return
     drained = 0
     with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):

@@ -97,6 +97,7 @@ def test_boundary_and_start() -> None:
     [
         {TIME: "86400000"},
         {TIME: " 86400000 ", OPTION: "relativetonow", LEVEL: "STUDY"},
+        {TIME: "0" * 5000 + "86400000"},
         {TIME.title(): "086400000", OPTION.upper(): "RelativeToNow"},
     ],
 )
@@ -122,6 +123,7 @@ def test_no_expiry() -> None:
         ({TIME: "٣"}, TIME),
         ({TIME: "9" * 17}, TIME),
         ({TIME: "9" * 40}, TIME),
+        ({TIME: "0" * 5000}, TIME),
         ({TIME: "1000", OPTION: "Absolute"}, OPTION),
         ({TIME: "1000", OPTION: ""}, OPTION),
         ({TIME: "1000", LEVEL: "Series"}, LEVEL),
