@@ -140,6 +140,8 @@ class WebApp(base.WebApp):  # type: ignore[misc]
             return
         try:
             response = await answer(self._handler, Request(scope, receive, send))
+            if keeps_its_body(send):
+                response.raw_headers.append((b"connection", b"close"))
             if type(response) is Response:
                 await response(scope, receive, send)
             else:
@@ -159,6 +161,16 @@ async def answer(handler: Handler, request: Request) -> Response:
         return Response(status_code=500)
     finally:
         forget_invocation(request)
+
+
+def keeps_its_body(send: Send) -> bool:
+    """Whether a client waits for `100 Continue` in vain, since its body is not wanted.
+
+    It may send the next request in its place, which would be read as that body; so the connection has to end
+    (RFC 9110 10.1.1).
+    """
+    connection = getattr(send, "__self__", None)
+    return getattr(connection, "waiting_for_100_continue", False) and not getattr(connection, "body", b"")
 
 
 class ClientGone(Exception):

@@ -254,6 +254,53 @@ async def test_no_tunnels(start: StartHost) -> None:
     assert (await host.request("elsewhere:443", "CONNECT")).status == 400
 
 
+async def test_zeros_in_front_of_a_length(start: StartHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLT-115: more digits than Python reads as a number."""
+    monkeypatch.setenv("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "1000")
+    host = await start(telling_app())
+    for size, status in ((0, 200), (1000, 200), (1001, 413)):
+        length = f"{size:05000}"
+        answer = await host.request("/x", "POST", f"Content-Length: {length}\r\n", bytes(size))
+        assert answer.status == status
+
+
+EXPECTANT = b"POST /x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"])
+async def test_a_body_that_is_not_wanted(start: StartHost, framing: bytes) -> None:
+    """STO-18, RFC 9110 10.1.1: a client that is not told to go on may send its next request, which is no body."""
+    app = new_app()
+    add_route(app, "z", "{*path}")
+    host = await start(app)
+    async with host.connection() as (reader, writer):
+        writer.write(EXPECTANT + framing)
+        async with asyncio.timeout(5):
+            head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"\r\nconnection: close" in head
+    assert rest.startswith(b"z")
+
+
+async def test_a_body_that_comes_unasked(start: StartHost) -> None:
+    """STO-18: it is passed over, and the connection goes on; so it does behind one that was asked for."""
+    app = telling_app()
+    add_route(app, "deaf", "deaf/{*path}")
+    host = await start(app)
+    async with host.connection() as (reader, writer):
+        async with asyncio.timeout(5):
+            writer.write(EXPECTANT.replace(b"/x", b"/deaf/x") + b"Content-Length: 5\r\n\r\nhello")
+            assert b"connection: close" not in await reader.readuntil(b"}")
+            writer.write(EXPECTANT + b"Content-Length: 5\r\n\r\n")
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"hello")
+            answer = await reader.readuntil(b";")
+            assert b"connection: close" not in answer
+            assert answer.endswith(b"hello;")
+            writer.write(b"GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"GET /last" in await reader.readuntil(b";")
+
+
 async def test_idle_connections_stay_open(start: StartHost) -> None:
     assert extension.KEEP_ALIVE_SECONDS == 65
     app = new_app()
