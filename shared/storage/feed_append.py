@@ -101,6 +101,7 @@ class FeedAppender:
         cannot be in twice, and a request that arrives late finds its place taken.
         """
         await self._tail.locate()
+        await self._tail.remember()
         there = await self._already_there(pending)
         while True:
             pending = self._missing(pending, there)
@@ -118,7 +119,7 @@ class FeedAppender:
 
     async def _already_there(self, pending: list[_Owing]) -> set[str]:
         """Which of the events stand between the lowest `after` and the first position that is remembered."""
-        lowest = min(self._tail.surely_before(each.event.after) for each in pending)
+        lowest = min(self._tail.surely_before(each.event) for each in pending)
         if lowest >= self._tail.seen:
             return set()
         return await self._tail.look_for({each.event.id for each in pending}, lowest)

@@ -11,6 +11,7 @@ from . import names
 from .feed_rows import feed_entry, feed_partition, feed_row, is_seal, left_in_partition
 from .primitives import Entity, Storage
 from .records import FeedEntry
+from .rows import Event
 
 MOST_POINT_READS = 16
 """Further behind than this a range query is cheaper."""
@@ -19,6 +20,14 @@ MOST_REMEMBERED = 20_000
 
 FRESH: Ticks = SECOND
 """For how long the end counts as known; storage that was restarted may have lost its last seconds."""
+
+LAST = 1_000
+"""Entries before the end that a process reads when it has found the end, before it appends: more than there are events
+that are in the feed and still on their rows."""
+
+UNSURE: Ticks = 10 * SECOND
+"""How long after a loss was noticed others may still commit events with positions of before it: FRESH, and what a
+commit takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,9 @@ class FeedTail:
         self.end = 0
         self.timestamp: Ticks = 0
         self.seal: Seal | None = None
-        self._left: int | None = None
+        self._remembered = True
+        self._left = 0
+        self._lost: Ticks = 0
 
     def forget(self) -> None:
         """After a transport error nothing is sure: the end is found anew before the next use."""
@@ -58,13 +69,13 @@ class FeedTail:
         """A position known to be taken, or 0: what an event's `after` is set to."""
         return self.end if self._found else 0
 
-    def surely_before(self, after: int) -> int:
-        """A position that an event with this `after` cannot be at or before.
+    def surely_before(self, event: Event) -> int:
+        """A position that the event cannot be at or before.
 
-        Once storage has lost entries, the positions behind what it kept have been given out twice: an event that was
-        committed before the loss may stand below its `after`.
+        Once storage has lost entries, or another process has emptied it, positions are given out a second time: an
+        event that was committed with what was known before may stand below its `after`.
         """
-        return after if self._left is None else min(after, self._left)
+        return min(event.after, self._left) if event.version < self._lost + UNSURE else event.after
 
     def holds(self, id_: str) -> bool:
         """Whether the event is among the entries after `seen`."""
@@ -104,11 +115,31 @@ class FeedTail:
             entry = feed_entry(last)
             self.end, self.timestamp, self._last_id = low, entry.timestamp, entry.id
             self._ids.clear()
-        self.seen = self.end if not self._ids else self.seen
+            self.seen, self._remembered = self.end, False
         if lost:
-            self._left = self.end if self._left is None else min(self._left, self.end)
+            left = max(0, self.end - LAST)
+            self._left = min(self._left, left) if self._lost else left
+            self._lost = self._clock()
         self._found, self.seal = True, None
         await self.read_on()
+
+    async def remember(self) -> None:
+        """Learns the ids of the last entries, unless they are known. Needs the lock.
+
+        What others have put into the feed while this process did not look may be among them, whatever `after` says: the
+        process may have been started, or have noticed it, after storage had lost entries.
+        """
+        if self._remembered:
+            return
+        ids: OrderedDict[str, int] = OrderedDict()
+        first = position = max(0, self.seen - LAST)
+        while position < self.seen:
+            async for entity in self._partition_from(position + 1, ("PartitionKey", "RowKey", "id")):
+                if int(entity.row) <= self.seen:
+                    ids[str(entity.values["id"])] = int(entity.row)
+            position += left_in_partition(position + 1)
+        ids.update(self._ids)
+        self._ids, self.seen, self._remembered = ids, first, True
 
     async def read_on(self) -> None:
         """Learns every entry from `end` + 1 to the first hole or seal. Needs the lock."""
@@ -165,7 +196,7 @@ class FeedTail:
     def _lose(self) -> None:
         self._found = False
         self.end = self.seen = self.timestamp = 0
-        self.seal = None
+        self.seal, self._remembered = None, True
         self._ids.clear()
         self._on_loss()
 

@@ -10,7 +10,7 @@ import pytest
 from shared.clock import HOUR, SECOND
 from shared.errors import NotFound
 from shared.services import change_feed as change_feed_service
-from shared.storage import names
+from shared.storage import feed_tail, names
 from shared.storage.feed_rows import feed_partition, feed_row
 from shared.storage.files import Files
 from shared.storage.garbage import Ages, GarbageCollector
@@ -395,6 +395,47 @@ async def test_storage_that_lost_its_last_entry(noticed: str, process: NewProces
         a.clock.ahead = 2 * SECOND
         assert await a.store("3") is Outcome.CREATED
     assert await _settled(a, storage) == [(Action.CREATE, str(number)) for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("knows", ["the end of before", "nothing"])
+async def test_store_that_another_process_emptied(knows: str, process: NewProcess, storage: Storage) -> None:
+    """B commits with a position of before the reset, and the event stands below it in the new feed: C, which settles
+    the study after it, finds it there (rule 7)."""
+    b, c = process("B"), process("C")
+    for number in range(3):
+        await b.store(f"old {number}", study="1.1")
+    if knows == "the end of before":
+        await c.services.change_feed.freshen()
+    b.clock.frozen = b.clock()
+    await storage.reset()
+    assert await b.store("1") is Outcome.CREATED
+    for number in range(2 if knows == "nothing" else 5):
+        await b.store(f"new {number}", study=f"1.3.{number}")
+    c.clock.ahead = 2 * SECOND
+    assert await c.store("2") is Outcome.CREATED
+    for number in range(5):
+        await c.repair(f"1.3.{number}")
+    feed = [instance for _, instance in await _settled(c, storage)]
+    assert (feed[0], feed[-1]) == ("1", "2")
+
+
+async def test_long_after_a_loss(process: NewProcess, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed later has positions that are true: appending it does not read the feed again (rule 7)."""
+    monkeypatch.setattr(feed_tail, "MOST_REMEMBERED", 3)
+    a = process("A")
+    await a.store("old")
+    await storage.reset()
+    a.clock.ahead = 2 * SECOND
+    await a.store("0")
+    a.clock.ahead += feed_tail.UNSURE
+    for number in range(1, 7):
+        await a.store(str(number))
+    a.clock.frozen = a.clock() - a.clock.ahead
+    await a.store("7")
+    task = a.begin(a.store("8"))
+    assert (await a.reach("changefeed")).what.startswith("insert changefeed")
+    await a.finish(task)
+    assert len(await _settled(a, storage)) == 9
 
 
 @about_search
