@@ -143,7 +143,7 @@ async def _transcode(source: Source, record: InstanceRecord, target: str) -> Ret
     require_transcodable_size(source, record)
 
     async def read(now: InstanceRecord) -> tuple[InstanceRecord, bytes]:
-        return now, await source.reader.read(now)
+        return await source.index.with_frames(now), await source.reader.read(now)
 
     async with source.codecs.turn() as turn:
         loaded = await source.reader.current(record, read)

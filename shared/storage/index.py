@@ -156,17 +156,20 @@ class Index:
             return None
         found = record(key, instance_row(entity))
         try:
-            return await self._with_frames(found)
+            return await self.with_frames(found)
         except BlobMissing:
             return await self._changed_meanwhile(found, metadata)
 
     def remembered(self, key: InstanceKey) -> InstanceRecord | None:
-        """What `instance` will probably give, where that takes a while."""
+        """What `instance` will probably give, where that takes a while; but for a frame table that lies in a blob."""
         return self._recollection.instance(key) if self._storage.distant else None
 
-    async def _with_frames(self, found: InstanceRecord) -> InstanceRecord:
-        """The record with its frame table, wherever that lies; raises `BlobMissing`."""
-        if not found.overflow & OVERFLOWED_FRAMES:
+    async def with_frames(self, found: InstanceRecord) -> InstanceRecord:
+        """The record with its frame table, wherever that lies; raises `BlobMissing`.
+
+        Records of lists have none that lies in a blob.
+        """
+        if found.frames or not found.overflow & OVERFLOWED_FRAMES:
             return found
         _, frames = await self._files.read_overflow(found.file)
         return replace(found, frames=frames)
@@ -191,7 +194,7 @@ class Index:
             )
             if entity is not None and instance_row(entity).called == now.original:
                 with contextlib.suppress(BlobMissing):
-                    return await self._with_frames(record(now.key, instance_row(entity)))
+                    return await self.with_frames(record(now.key, instance_row(entity)))
             before, now = now, await self.instance(found.key, metadata=metadata)
             if now is not None and now.version == before.version:
                 raise BlobMissing(f"What is to be known of the original of {before.file} is missing.")

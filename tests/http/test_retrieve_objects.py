@@ -3,6 +3,7 @@
 import io
 import zlib
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import Any
 
 import httpx
@@ -16,8 +17,10 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
+from shared.dicom.instance import parse_instance
 from tests.support.made_images import encoded, gradient, made_image
 from tests.support.multipart_answers import parts_of
 from tests.support.processes import LocalHost
@@ -447,3 +450,32 @@ def test_transfer_syntax_that_is_no_identifier(base_url: str) -> None:
     for level in (url, url + path):
         [part] = parts_of(get(level, "*/*"))
         assert (part.content_type, part.content) == (f"application/dicom; transfer-syntax={ELE}", content)
+
+
+def test_frame_table_that_overflows(base_url: str) -> None:
+    """RET-26, RET-31: it lies in a blob of its own, which is read also where the instance was found in a list"""
+    random = np.random.default_rng(1)
+    pixels = random.integers(0, 256, (1300, 1280), "u1")
+    runs = [b"\x7f" + row[start : start + 128].tobytes() for row in pixels for start in range(0, 1280, 128)]
+    frame = (1).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(56) + b"".join(runs)
+    frame += bytes(len(frame) % 2)
+    ends = [
+        *accumulate(random.integers(1, 9, len(frame) // 9).tolist(), lambda end, words: end + 2 * words),
+        len(frame),
+    ]
+    fragments = [frame[start:end] for start, end in pairwise([0, *(end for end in ends if end <= len(frame))])]
+    items = [b"\xfe\xff\x00\xe0" + len(fragment).to_bytes(4, "little") + fragment for fragment in [b"", *fragments]]
+    dataset = made_image(pixels)
+    dataset.PixelData = b"".join(items)
+    dataset["PixelData"].is_undefined_length = True
+    content = encoded(dataset, RLELossless)
+    assert len(parse_instance(content, study=None).frames) > 65536
+    put(base_url, content)
+    url = f"{base_url}/v2/studies/{dataset.StudyInstanceUID}"
+    instance = f"{url}/series/{dataset.SeriesInstanceUID}/instances/{dataset.SOPInstanceUID}"
+    for _ in range(2):
+        [part] = parts_of(get(url, PARTS))
+        assert pixels.tobytes() in part.content
+        answer = get(instance, "application/dicom")
+        assert (answer.status_code, answer.content) == (200, part.content)
+        assert get(f"{instance}/frames/1", "application/octet-stream").content == pixels.tobytes()
