@@ -15,7 +15,7 @@ from .native_frames import frame_of
 from .part10 import file_beginning
 from .pixels import Undecodable
 from .recode import Recoder, element_header, item_header, sequence_delimiter
-from .scan import PIXEL_DATA, UNDEFINED, Element, elements
+from .scan import PIXEL_DATA, UNDEFINED, Element, Malformed, elements
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _PHOTOMETRIC, _PLANAR = 0x00280004, 0x00280006
@@ -76,7 +76,7 @@ def _write_file(file: ImageFile, target: str, out: Output) -> None:
     left_out = _ENCAPSULATION | {_PIXEL_GROUP_LENGTH} if target == ts.JPEG_2000_LOSSLESS else _ENCAPSULATION
     attributes = bytearray()
     writer = Recoder(data_set.content, file.encoding, attributes)
-    for element in elements(data_set.content, data_set.start, len(data_set.content), file.encoding):
+    for element in _elements(file):
         if element.tag == PIXEL_DATA:
             writer.pass_over(PIXEL_DATA, _HEADER + file.native_size() + file.native_size() % 2)
             out.write(attributes)
@@ -88,6 +88,18 @@ def _write_file(file: ImageFile, target: str, out: Output) -> None:
             writer.copy(element)
     writer.close()
     out.write(attributes)
+
+
+def _elements(file: ImageFile) -> Iterator[Element]:
+    """The top-level elements. What comes behind the pixel data and is none is padding, which no encoding has."""
+    content, behind_pixels = file.data_set.content, False
+    try:
+        for element in elements(content, file.data_set.start, len(content), file.encoding):
+            yield element
+            behind_pixels |= element.tag == PIXEL_DATA
+    except Malformed:
+        if not behind_pixels:
+            raise
 
 
 def _changed_attributes(file: ImageFile, target: str) -> dict[int, tuple[bytes, bytes]]:

@@ -234,6 +234,15 @@ def test_trailing_elements() -> None:
         assert after[0xFFFCFFFC].value == bytes(10)
 
 
+@pytest.mark.parametrize("syntax", NATIVE)
+@pytest.mark.parametrize("target", [ELE, J2KL])
+@pytest.mark.parametrize("padding", [bytes(4), b"no element at all"])
+def test_padding_behind_pixel_data(syntax: Any, target: str, padding: bytes) -> None:
+    """RET-31, RET-37: what is no element is read by nobody, and refuses nothing"""
+    content = encoded(made_image(gradient(40, 50)), syntax)
+    assert transcoded(content + padding, target) == transcoded(content, target)
+
+
 def test_invalid_values_stay() -> None:
     """RET-24, RET-37: nothing is coerced"""
     dataset = made_image(gradient(33, 33))
