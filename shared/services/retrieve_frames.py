@@ -29,11 +29,12 @@ MOST_FRAMES_AHEAD = 16
 """And no more than so many, however small."""
 
 
-MOST_REMEMBERED_FRAGMENTS = 50_000
-"""Of a table that is remembered: 24 bytes each, and some milliseconds for every ten thousand that are unpacked."""
+LARGE_TABLE = 50_000
+"""Fragments of a table above which only the last one is remembered: each takes 24 bytes."""
 
 _recent_table = lru_cache(maxsize=16)(FrameTable.unpack)
-"""Viewers ask for the frames of an instance one by one."""
+_last_large_table = lru_cache(maxsize=1)(FrameTable.unpack)
+"""Viewers ask for the frames of an instance one by one. To unpack ten thousand takes some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ def frame_table(record: InstanceRecord, frames: Sequence[int]) -> FrameTable:
     """Where the frames of an instance are; raises `NotFound` if one of `frames` is nowhere (RET-44, RET-51)."""
     if not record.frames:
         raise NotFound.resource("frame")
-    remembered = packed_fragments(record.frames) <= MOST_REMEMBERED_FRAGMENTS
-    table = _recent_table(record.frames) if remembered else FrameTable.unpack(record.frames)
+    unpacked = _recent_table if packed_fragments(record.frames) <= LARGE_TABLE else _last_large_table
+    table = unpacked(record.frames)
     try:
         for frame in frames:
             table.pieces(frame)
