@@ -209,7 +209,8 @@ class Committer:
     async def index_tags(self, partition: str, study: str, values: StudyValues) -> None:
         """Adds values of extended query tags to the rows of a study and its series; values that are newer stay."""
         study_ = (partition, study)
-        await self._change(study_, IndexTags(self._settler, study_, values))
+        for part in values.parts():
+            await self._change(study_, IndexTags(self._settler, study_, part))
 
     async def _change(self, study: StudyKey, change: Change) -> bool:
         """Carries out a deletion when it is the study's turn; whether anything was deleted."""

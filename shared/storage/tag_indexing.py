@@ -6,7 +6,7 @@ guarded as every change of a study is; it has no events. An instance row is give
 who replaces or deletes the instance writes or ends values of its own.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..clock import Ticks
@@ -85,6 +85,12 @@ class StudyValues:
     @property
     def nothing(self) -> bool:
         return not self.study and not any(self.series.values())
+
+    def parts(self) -> Iterator["StudyValues"]:
+        """The same values, cut so that each part goes into one transaction: its series, and the study row."""
+        series = list(self.series.items())
+        for start in range(0, max(len(series), 1), MOST_ROWS - 1):
+            yield StudyValues(self.study, dict(series[start : start + MOST_ROWS - 1]))
 
 
 class IndexTags:

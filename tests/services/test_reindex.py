@@ -131,6 +131,17 @@ async def test_tag_20_tag_22_what_is_stored_becomes_searchable(services: Service
     assert await found(services, parameters.INSTANCES, *both) == ["0.2.1"]
 
 
+async def test_ops_04_more_series_in_one_study_than_a_transaction_has_rows(services: Services) -> None:
+    """OPS-04, TAG-20, TAG-22: a page of instances, each of a series of its own, and the study row beside them."""
+    values: Any = {"x00101010": ("AS", "001Y"), "x00080031": ("TM", "10")}
+    await asyncio.gather(*(store(services, f"1/{series}/1", **values) for series in range(100)))
+    operation = await add(services, ("PatientAge", "study"), ("SeriesTime", "series"))
+    await finish(services, operation)
+    assert (await get_operation(services, operation)).operation.status is OperationStatus.SUCCEEDED
+    assert len(await found(services, parameters.SERIES, ("SeriesTime", "10"))) == 100
+    assert await found(services, parameters.STUDIES, ("PatientAge", "001Y")) == ["1"]
+
+
 async def test_ops_04_steps_survive_kills_and_doubled_messages(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
