@@ -92,8 +92,8 @@ def _columns(resource: Resource, asked: frozenset[str], everything: bool, versio
     wanted = set(asked)
     for level in resource.levels:
         wanted |= (DEFAULT_RESULT_1 if version_1 else DEFAULT_RESULT)[level]
-        if everything:
-            wanted |= ALL_RESULT[level]
+        if everything:  # the same in both versions
+            wanted |= DEFAULT_RESULT[level] | ALL_RESULT[level]
     return _columns_of(resource.item, frozenset(wanted))
 
 

@@ -278,3 +278,18 @@ def test_section_10_version_1_shows_more(search: Searcher, token: str) -> None:
     assert tags(item) == sorted({*SERIES_DEFAULT, STUDY, "00080005", "0008103E"} - {"00081090"})
     (item,) = old.find(f"/studies/{study}/series/{series}/instances")
     assert tags(item) == sorted([STUDY, SERIES, INSTANCE, "00080005", "00080016", "00200013", "00280010"])
+
+
+def test_qry_55_section_10_all_shows_the_same_in_both_versions(search: Searcher, token: str) -> None:
+    """StudyDescription and ManufacturerModelName, which version 1 does not show by default, included."""
+    study, series = new_uid(), new_uid()
+    stored(search, token, study, series)
+    old = Searcher(search.url.removesuffix("/v2") + "/v1")
+    for path in ("/studies", "/series", "/instances"):
+        found = old.find(path, ("PatientID", token), query="includefield=all")
+        assert found == search.find(path, ("PatientID", token), query="includefield=all")
+        assert "00081030" in found[0]
+    for path in (f"/studies/{study}/series", f"/studies/{study}/instances"):
+        found = old.find(path, query="includefield=all")
+        assert found == search.find(path, query="includefield=all")
+        assert "00081090" in found[0]
