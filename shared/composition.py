@@ -55,7 +55,7 @@ class Services:
 
     async def reset(self) -> None:
         """Empties the store, and what this process remembers of it."""
-        await self.storage.reset()
+        await self.committer.empty(self.storage.reset)
         await self.value_completion.emptied()
         self.memory.clear()
         self.recollection.clear()

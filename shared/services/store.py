@@ -77,7 +77,7 @@ class _Received:
 
 async def store_files(services: "Services", request: StoreRequest, files: AsyncGenerator[Spool]) -> StoreResult:
     """Stores the instances of a request; raises `Unavailable`, and whatever `files` raises, with nothing stored."""
-    uploads = Uploads(services.files)
+    uploads, life = Uploads(services.files), services.committer.life
     multiple_values = False
     received: list[_Received | FailedInstance] = []
     try:
@@ -96,7 +96,7 @@ async def store_files(services: "Services", request: StoreRequest, files: AsyncG
     except BaseException:
         await uploads.take_back()
         raise
-    outcomes = await _commit(services, request, [item for item in received if isinstance(item, _Received)])
+    outcomes = await _commit(services, request, life, [item for item in received if isinstance(item, _Received)])
     results = [item if isinstance(item, FailedInstance) else _result(item, outcomes[id(item)]) for item in received]
     return StoreResult(results, multiple_values)
 
@@ -117,7 +117,9 @@ async def _parse(services: "Services", spool: Spool, request: StoreRequest) -> P
         raise
 
 
-async def _commit(services: "Services", request: StoreRequest, received: Sequence[_Received]) -> dict[int, Outcome]:
+async def _commit(
+    services: "Services", request: StoreRequest, life: int, received: Sequence[_Received]
+) -> dict[int, Outcome]:
     """Commits each study by itself; outcomes by the identity of what was received.
 
     When storage fails, the whole request fails with it, unless another study was committed: then its instances have
@@ -133,7 +135,7 @@ async def _commit(services: "Services", request: StoreRequest, received: Sequenc
             known = await services.tags.known()
             new = [item.new(known) for item in group]
             outcomes = await services.committer.store(
-                new, replace=request.replace, expires=request.expires, began=request.began
+                new, replace=request.replace, expires=request.expires, began=request.began, life=life
             )
             stored = [item.key for item, outcome in zip(group, outcomes, strict=True) if outcome in _STORED]
             await catch_up(services, known, stored)

@@ -57,21 +57,47 @@ class Committer:
         self._lanes = Lanes(self._store_group, self._fell_quiet)
         self._tidying: dict[StudyKey, asyncio.TimerHandle] = {}
         self._closing = False
+        self.life = 0
+        """Changes whenever the store is emptied: what was uploaded in another life is not there any more."""
+        self._emptying = 0
+        self._storing = 0
+        self._nothing_stored = asyncio.Condition()
 
     # ---------------------------------------------------------------- store
 
     async def store(
-        self, instances: Sequence[NewInstance], *, replace: bool, expires: Ticks | None, began: Ticks
+        self,
+        instances: Sequence[NewInstance],
+        *,
+        replace: bool,
+        expires: Ticks | None,
+        began: Ticks,
+        life: int | None = None,
     ) -> list[Outcome]:
         """Commits uploaded instances of one study; the outcomes in the same order.
 
-        `expires` becomes the study's expiry, None removes it (STO-121); `began` is when the first upload began.
-        Uploads of refused instances have been removed when this returns. Raises `Unavailable` when storage does not
-        answer: what was stored is then open, as the files are left alone.
+        `expires` becomes the study's expiry, None removes it (STO-121); `began` is when the first upload began, and
+        `life`, if given, the life of the store at that moment. Uploads of refused instances have been removed when this
+        returns. Raises `Unavailable` when storage does not answer: what was stored is then open, as the files are left
+        alone; also when the store is being emptied, or has been since then.
         """
         if not instances:
             return []
         await self._feed.freshen()
+        if self._emptying or life not in (None, self.life):
+            raise Unavailable("The store was emptied while the request was received.")
+        self._storing += 1
+        try:
+            return await self._store(instances, replace=replace, expires=expires, began=began)
+        finally:
+            self._storing -= 1
+            if self._emptying and not self._storing:
+                async with self._nothing_stored:
+                    self._nothing_stored.notify_all()
+
+    async def _store(
+        self, instances: Sequence[NewInstance], *, replace: bool, expires: Ticks | None, began: Ticks
+    ) -> list[Outcome]:
         waiting = [
             Waiting(
                 Storing(new, await self._row(new), replace, expires, began),
@@ -86,6 +112,21 @@ class Committer:
             if isinstance(outcome, BaseException):
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+
+    async def empty(self, remove: Callable[[], Awaitable[None]]) -> None:
+        """Has everything removed while no store of this process is being committed.
+
+        One that has uploaded its files before, or does so meanwhile, would commit instances whose files are gone.
+        """
+        self.life += 1
+        self._emptying += 1
+        try:
+            async with self._nothing_stored:
+                await self._nothing_stored.wait_for(lambda: not self._storing)
+            await remove()
+        finally:
+            self._emptying -= 1
+            self.life += 1
 
     async def _row(self, new: NewInstance) -> InstanceRow:
         """The row but for its version; what is too large for it goes into a blob first (STO-105)."""

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from shared.clock import HOUR, SECOND
-from shared.errors import NotFound
+from shared.errors import NotFound, Unavailable
 from shared.services import change_feed as change_feed_service
 from shared.storage import feed_tail, names
 from shared.storage.feed_rows import feed_partition, feed_row
@@ -417,6 +417,35 @@ async def test_store_that_another_process_emptied(knows: str, process: NewProces
         await c.repair(f"1.3.{number}")
     feed = [instance for _, instance in await _settled(c, storage)]
     assert (feed[0], feed[-1]) == ("1", "2")
+
+
+async def test_store_that_is_emptied_after_an_upload(process: NewProcess, storage: Storage) -> None:
+    """A file that a reset has removed is not committed: the request ends with 503."""
+    a = process("A")
+    began, life = a.clock(), a.services.committer.life
+    new = await a.uploaded("1")
+    await a.services.reset()
+    with pytest.raises(Unavailable):
+        await a.services.committer.store([new], replace=False, expires=None, began=began, life=life)
+    assert await a.store("2") is Outcome.CREATED
+    assert await _settled(a, storage) == [(Action.CREATE, "2")]
+
+
+async def test_store_that_is_emptied_during_a_commit(process: NewProcess, storage: Storage) -> None:
+    """A reset waits for the commit, so that what it removed does not come after it; what comes meanwhile is refused."""
+    a = process("A")
+    late = await a.uploaded("2")
+    task = a.begin(a.store("1"))
+    await a.reach("transact index")
+    reset = asyncio.create_task(a.services.reset())
+    await asyncio.sleep(0.1)
+    assert not reset.done()
+    with pytest.raises(Unavailable):
+        await a.services.committer.store([late], replace=False, expires=None, began=a.clock())
+    await a.finish(task)
+    await reset
+    assert await _settled(a, storage) == []
+    assert [entity async for entity in storage.query(names.INDEX)] == []
 
 
 async def test_long_after_a_loss(process: NewProcess, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

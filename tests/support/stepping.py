@@ -244,6 +244,10 @@ class Process:
         key = InstanceKey(DEFAULT_PARTITION, study, series, instance)
         return await self.services.files.upload(key, content)
 
+    async def uploaded(self, instance: str) -> NewInstance:
+        """An instance whose file is there, ready for its commit."""
+        return await self._new(InstanceKey(DEFAULT_PARTITION, "1.2", "1.2.3", instance), "")
+
     async def store(
         self,
         instance: str,
