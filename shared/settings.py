@@ -5,7 +5,7 @@ import os
 from functools import cache
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 AUDIENCE = "https://dicom.healthcareapis.azure.com"
@@ -100,6 +100,15 @@ class Settings(BaseSettings):
     """Path of Azurite's table file, set by whoever starts Azurite on this machine; empty: not watched."""
     table_file_warning_bytes: int = Field(default=200_000_000, alias="DICOM_AZURITE_TABLE_WARNING_BYTES", gt=0)
     table_file_limit_bytes: int = Field(default=400_000_000, alias="DICOM_AZURITE_TABLE_LIMIT_BYTES", gt=0)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        """Compose files and templates pass variables on that nobody has set; an empty text may be meant."""
+        field = cls.model_fields[str(info.field_name)]
+        if value != "" or field.annotation is str:
+            return value
+        return field.get_default(call_default_factory=True, validated_data={})
 
     @field_validator("auth_role_assignments")
     @classmethod
