@@ -8,7 +8,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,9 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from .azurite import ROOT, Azurite, AzuriteError, Ports, free_azurite_ports, port_is_free, start_azurite
-from .command_line import PATH_VARIABLE, parse
+from .command_line import PATH_VARIABLE, CommandError, parse
 from .data_directory import (
     LOCK,
     InUse,
@@ -32,6 +30,7 @@ from .data_directory import (
     remove_record,
     write_record,
 )
+from .storage_option import reachable_storage
 
 STATE = ROOT / ".dev"
 DEFAULT_DATA = {"azurite": STATE / "data", "embedded": STATE / "embedded"}
@@ -39,7 +38,6 @@ CERTIFICATE = STATE / "certificate"
 IN_MEMORY = STATE / "in-memory"
 """Holds only the record of the last emulator that kept its data in memory."""
 HOST_GRACE_SECONDS = 30
-CONNECT_SECONDS = 5
 
 HOST_DEFAULTS = {
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "4294967296",
@@ -47,10 +45,6 @@ HOST_DEFAULTS = {
     "PYTHON_ENABLE_INIT_INDEXING": "1",
 }
 """What the Functions host needs to be told in every configuration, as in `local.settings.json.example`."""
-
-
-class CommandError(Exception):
-    """The command cannot be carried out; the text is one line for the user."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -122,9 +116,7 @@ def open_store(
         print(f"Storage: embedded, data in {directory}", flush=True)
         return embedded_settings(directory, durable=options.durable), None
     if options.storage:
-        connection = full_connection_string(options.storage)
-        check_storage(connection)
-        return azure_settings(connection), None
+        return azure_settings(reachable_storage(options.storage)), None
     data = None if options.in_memory else data_directory(options)
     if data:
         stack.enter_context(directory_lock(data))
@@ -191,29 +183,6 @@ def choose_ports() -> Ports:
         return usual
     print(f"One of the ports {usual.blob}, {usual.queue}, {usual.table} is taken: Azurite gets others.", flush=True)
     return free_azurite_ports()
-
-
-def full_connection_string(text: str) -> str:
-    """`UseDevelopmentStorage=true` spelled out."""
-    return Ports().connection_string() if "usedevelopmentstorage=true" in text.lower() else text
-
-
-def check_storage(connection: str) -> None:
-    """Raises `CommandError` when nobody listens at an endpoint of the connection string."""
-    parts = dict(part.partition("=")[::2] for part in connection.split(";") if part)
-    account = parts.get("AccountName", "")
-    for service in ("Blob", "Queue", "Table"):
-        suffix = f"{service.lower()}.{parts.get('EndpointSuffix', 'core.windows.net')}"
-        default = f"{parts.get('DefaultEndpointsProtocol', 'https')}://{account}.{suffix}" if account else ""
-        endpoint = urlsplit(parts.get(f"{service}Endpoint", default))
-        if not endpoint.hostname:
-            raise CommandError("--storage is no connection string: it names no storage account")
-        port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
-        try:
-            socket.create_connection((endpoint.hostname, port), timeout=CONNECT_SECONDS).close()
-        except OSError as error:
-            where = f"{endpoint.scheme}://{endpoint.hostname}:{port}"
-            raise CommandError(f"The {service.lower()} storage at {where} does not answer: {error}") from None
 
 
 def start_host(options: Namespace, settings: Mapping[str, str]) -> "subprocess.Popen[bytes]":
@@ -296,9 +265,7 @@ def next_event(events: "queue.SimpleQueue[str]") -> str:
 def reset(options: Namespace) -> int:
     """Empties the store that the options name, whether an emulator runs on it or not."""
     if options.storage:
-        connection = full_connection_string(options.storage)
-        check_storage(connection)
-        return reset_storage(azure_settings(connection), "the storage of --storage")
+        return reset_storage(azure_settings(reachable_storage(options.storage)), "the storage of --storage")
     data = IN_MEMORY if options.in_memory else data_directory(options)
     running = read_record(data)
     if not (running and running.azurite_answers()) and not (options.data or options.store == "embedded"):

@@ -15,6 +15,10 @@ PATH_VARIABLE = "DICOM_STORE_PATH"
 LARGEST_PORT = 65_535
 
 
+class CommandError(Exception):
+    """The command cannot be carried out; the text is one line for the user."""
+
+
 def port(text: str) -> int:
     """A port that a client can be given."""
     number = int(text)

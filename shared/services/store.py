@@ -77,7 +77,7 @@ class _Received:
 
 async def store_files(services: "Services", request: StoreRequest, files: AsyncGenerator[Spool]) -> StoreResult:
     """Stores the instances of a request; raises `Unavailable`, and whatever `files` raises, with nothing stored."""
-    uploads, life = Uploads(services.files), services.committer.life
+    uploads, emptied = Uploads(services.files), services.committer.emptied
     multiple_values = False
     received: list[_Received | FailedInstance] = []
     try:
@@ -96,7 +96,7 @@ async def store_files(services: "Services", request: StoreRequest, files: AsyncG
     except BaseException:
         await uploads.take_back()
         raise
-    outcomes = await _commit(services, request, life, [item for item in received if isinstance(item, _Received)])
+    outcomes = await _commit(services, request, emptied, [item for item in received if isinstance(item, _Received)])
     results = [item if isinstance(item, FailedInstance) else _result(item, outcomes[id(item)]) for item in received]
     return StoreResult(results, multiple_values)
 
@@ -118,7 +118,7 @@ async def _parse(services: "Services", spool: Spool, request: StoreRequest) -> P
 
 
 async def _commit(
-    services: "Services", request: StoreRequest, life: int, received: Sequence[_Received]
+    services: "Services", request: StoreRequest, emptied: int, received: Sequence[_Received]
 ) -> dict[int, Outcome]:
     """Commits each study by itself; outcomes by the identity of what was received.
 
@@ -135,7 +135,7 @@ async def _commit(
             known = await services.tags.known()
             new = [item.new(known) for item in group]
             outcomes = await services.committer.store(
-                new, replace=request.replace, expires=request.expires, began=request.began, life=life
+                new, replace=request.replace, expires=request.expires, began=request.began, emptied=emptied
             )
             stored = [item.key for item, outcome in zip(group, outcomes, strict=True) if outcome in _STORED]
             await catch_up(services, known, stored)

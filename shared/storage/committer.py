@@ -57,8 +57,8 @@ class Committer:
         self._lanes = Lanes(self._store_group, self._fell_quiet)
         self._tidying: dict[StudyKey, asyncio.TimerHandle] = {}
         self._closing = False
-        self.life = 0
-        """Changes whenever the store is emptied: what was uploaded in another life is not there any more."""
+        self.emptied = 0
+        """Grows when the store begins and ends to be emptied: what was uploaded before is not there any more."""
         self._emptying = 0
         self._storing = 0
         self._nothing_stored = asyncio.Condition()
@@ -72,19 +72,19 @@ class Committer:
         replace: bool,
         expires: Ticks | None,
         began: Ticks,
-        life: int | None = None,
+        emptied: int | None = None,
     ) -> list[Outcome]:
         """Commits uploaded instances of one study; the outcomes in the same order.
 
         `expires` becomes the study's expiry, None removes it (STO-121); `began` is when the first upload began, and
-        `life`, if given, the life of the store at that moment. Uploads of refused instances have been removed when this
+        `emptied`, if given, this committer's at that moment. Uploads of refused instances have been removed when this
         returns. Raises `Unavailable` when storage does not answer: what was stored is then open, as the files are left
         alone; also when the store is being emptied, or has been since then.
         """
         if not instances:
             return []
         await self._feed.freshen()
-        if self._emptying or life not in (None, self.life):
+        if self._emptying or emptied not in (None, self.emptied):
             raise Unavailable("The store was emptied while the request was received.")
         self._storing += 1
         try:
@@ -118,7 +118,7 @@ class Committer:
 
         One that has uploaded its files before, or does so meanwhile, would commit instances whose files are gone.
         """
-        self.life += 1
+        self.emptied += 1
         self._emptying += 1
         try:
             async with self._nothing_stored:
@@ -126,7 +126,7 @@ class Committer:
             await remove()
         finally:
             self._emptying -= 1
-            self.life += 1
+            self.emptied += 1
 
     async def _row(self, new: NewInstance) -> InstanceRow:
         """The row but for its version; what is too large for it goes into a blob first (STO-105)."""

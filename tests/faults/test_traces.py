@@ -422,11 +422,11 @@ async def test_store_that_another_process_emptied(knows: str, process: NewProces
 async def test_store_that_is_emptied_after_an_upload(process: NewProcess, storage: Storage) -> None:
     """A file that a reset has removed is not committed: the request ends with 503."""
     a = process("A")
-    began, life = a.clock(), a.services.committer.life
+    began, emptied = a.clock(), a.services.committer.emptied
     new = await a.uploaded("1")
     await a.services.reset()
     with pytest.raises(Unavailable):
-        await a.services.committer.store([new], replace=False, expires=None, began=began, life=life)
+        await a.services.committer.store([new], replace=False, expires=None, began=began, emptied=emptied)
     assert await a.store("2") is Outcome.CREATED
     assert await _settled(a, storage) == [(Action.CREATE, "2")]
 

@@ -14,7 +14,7 @@ SHARED = ROOT / "shared"
 
 LAYERS = (
     ("cli", "devhost", "stop_with_parent"),
-    ("app",),
+    ("app", "storage_option"),
     ("routes",),
     ("composition",),
     ("services",),
